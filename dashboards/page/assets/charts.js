@@ -1,0 +1,300 @@
+'use strict';
+// Charts over uPlot: one look, one cursor over all charts of time, phases in
+// the background, a legend of buttons, keyboard, and a table of the figures.
+(function (T) {
+  const el = T.el;
+  const live = [];
+
+  T.onRepaint(() => live.forEach((c) => c.plot.redraw(false)));
+
+  /**
+   * @typedef {Object} Line
+   * @property {string} label
+   * @property {string} color     CSS variable
+   * @property {Array<?number>} data
+   * @property {number[]=} dash
+   * @property {number=} width
+   * @property {string=} fill     CSS variable
+   * @property {boolean=} hidden  at first
+   * @property {function=} paths
+   * @property {Array<?number>=} shown  what the legend says, when it is not data
+   * @property {function(number): string=} format
+   * @property {string=} total    what the legend says while nothing is pointed at
+   */
+
+  /**
+   * Draws a chart into parent.
+   * @param {HTMLElement} parent
+   * @param {{title: string, note: string=, label: string, x: number[], lines: Line[], format: function,
+   *   tick: function=, log: boolean=, range: number[]=, height: number=, time: boolean=, xTicks: function=,
+   *   xFormat: function=, xRange: number[]=, xName: string=, paint: function=, click: function=, hover: function=, late: boolean=, extra: Node=}} o
+   */
+  T.chart = function (parent, o) {
+    if (o.time !== false) o.xRange = T.span();
+    const figure = el('figure', { class: 'chart' });
+    const legend = el('div', { class: 'legend' });
+    const holder = el('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-roledescription': 'chart', 'aria-label': o.label + '. Arrow keys read it point by point.' });
+    const voice = el('p', { class: 'voice', 'aria-live': 'polite' });
+    figure.append(el('figcaption', null, el('strong', null, o.title), o.note && el('span', null, o.note)), legend, holder, voice);
+    if (o.extra) figure.append(o.extra);
+    figure.append(table(o));
+    parent.append(figure);
+
+    const chart = { o, plot: null, figure, buttons: [] };
+    chart.plot = new uPlot(options(chart, holder), [o.x, ...o.lines.map((l) => l.data)], holder);
+    buttons(chart, legend);
+    keyboard(chart, holder, voice);
+    let width = holder.clientWidth;
+    new ResizeObserver(() => {
+      if (holder.clientWidth === width || holder.clientWidth === 0) return;
+      width = holder.clientWidth;
+      chart.plot.setSize({ width, height: height(o) });
+    }).observe(holder);
+    live.push(chart);
+    return chart;
+  };
+
+  /** Start and end of what the run's columns cover, in seconds. */
+  T.span = function () {
+    const s = T.state.seconds, last = s[s.length - 1];
+    return last ? [s[0].t, last.t + last.d] : [0, 1];
+  };
+
+  const height = (o) => Math.round(T.rem(o.height || 12.5));
+
+  function options(chart, holder) {
+    const o = chart.o, time = o.time !== false;
+    return {
+      width: holder.clientWidth || 600,
+      height: height(o),
+      padding: [T.rem(0.9), T.rem(1.1), 0, 0],
+      legend: { show: false },
+      cursor: {
+        points: { size: 7 },
+        y: false,
+        drag: { x: true, y: false, setScale: true },
+        sync: time ? { key: 'run', setSeries: false, scales: ['x', null] } : undefined,
+        bind: { dblclick: (u) => () => { reset(u, time); return null; } },
+      },
+      scales: {
+        x: { time: false, range: (u, lo, hi) => (o.xRange && (lo === null || lo <= o.x[0]) && (hi === null || hi >= o.x[o.x.length - 1]) ? o.xRange : [lo, hi]) },
+        y: { distr: o.log ? 3 : 1, range: o.range ? () => o.range : linear },
+      },
+      series: [{}, ...o.lines.map((l) => ({
+        label: l.label,
+        show: !l.hidden,
+        stroke: () => T.color(l.color),
+        fill: l.fill ? () => T.color(l.fill) : undefined,
+        width: l.width || 1.6,
+        dash: l.dash,
+        points: { show: o.x.length < 3 },
+        paths: l.paths,
+        spanGaps: false,
+      }))],
+      axes: axes(o, time),
+      hooks: hooks(chart, time),
+    };
+  }
+
+  function linear(u, lo, hi) {
+    if (lo === null) return [0, 1];
+    return [0, hi > 0 ? hi * 1.08 : 1];
+  }
+
+  function reset(u, time) {
+    const all = time ? live.filter((c) => c.o.time !== false).map((c) => c.plot) : [u];
+    all.forEach((p) => p.setScale('x', { min: p.data[0][0], max: p.data[0][p.data[0].length - 1] }));
+  }
+
+  function axes(o, time) {
+    const common = () => ({
+      stroke: () => T.color('--muted'),
+      font: T.font(0.72),
+      grid: { stroke: () => T.color('--grid'), width: 1 },
+      ticks: { show: false },
+    });
+    const x = Object.assign(common(), {
+      size: T.rem(1.7),
+      space: T.rem(4),
+      values: o.xFormat ? (u, s) => s.map(o.xFormat) : (u, s) => s.map((v) => (v === null ? '' : T.offset(v))),
+    });
+    if (o.xTicks) x.splits = o.xTicks;
+    if (time) x.grid = { show: false };
+    const tick = o.tick || o.format;
+    const y = Object.assign(common(), {
+      size: T.rem(3.7),
+      space: T.rem(2),
+      values: (u, s) => s.map((v) => (v === null ? '' : tick(v))),
+    });
+    if (o.log) y.splits = logTicks;
+    if (o.log) y.filter = (u, s) => s;
+    return [x, y];
+  }
+
+  /** 1, 2, 5 per decade; fewer when there are many decades. */
+  function logTicks(u) {
+    const { min, max } = u.scales.y;
+    const decades = Math.log10(max / min);
+    const steps = decades > 4 ? [1] : decades > 2.2 ? [1, 3] : decades > 0.8 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
+    const out = [];
+    for (let e = Math.floor(Math.log10(min)); e <= Math.ceil(Math.log10(max)); e++) {
+      for (const s of steps) {
+        const v = Number((s * 10 ** e).toPrecision(3));
+        if (v >= min && v <= max) out.push(v);
+      }
+    }
+    return out;
+  }
+  T.logTicks = logTicks;
+
+  function hooks(chart, time) {
+    const o = chart.o;
+    return {
+      drawClear: [(u) => {
+        if (time) bands(u);
+        if (o.paint) o.paint(u);
+      }],
+      draw: time && o.late !== false ? [late] : [],
+      setCursor: [(u) => {
+        read(chart, u.cursor.idx);
+        if (o.hover) o.hover(u);
+      }],
+      ready: [(u) => {
+        if (o.click) u.over.addEventListener('click', () => o.click(u));
+      }],
+    };
+  }
+
+  /** Phases, as stripes with their names. */
+  function bands(u) {
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.font = scaled(0.68, 600);
+    ctx.textBaseline = 'top';
+    T.state.config.phases.forEach((p, i) => {
+      const a = Math.max(u.valToPos(p.start, 'x', true), bbox.left), b = Math.min(u.valToPos(p.end, 'x', true), bbox.left + bbox.width);
+      if (b <= a) return;
+      if (i % 2 === 0) {
+        ctx.fillStyle = T.color('--band');
+        ctx.fillRect(a, bbox.top, b - a, bbox.height);
+      }
+      if (i > 0) {
+        ctx.fillStyle = T.color('--line');
+        ctx.fillRect(Math.round(a), bbox.top - 12 * devicePixelRatio, devicePixelRatio, bbox.height + 12 * devicePixelRatio);
+      }
+      ctx.fillStyle = T.color('--muted');
+      if (ctx.measureText(p.name).width < b - a - 8) ctx.fillText(p.name, a + 4 * devicePixelRatio, bbox.top - T.rem(0.8) * devicePixelRatio);
+    });
+    ctx.restore();
+  }
+
+  const scaled = (rem, weight) => weight + ' ' + T.font(rem * devicePixelRatio);
+
+  /** Late seconds: a mark under the plot. */
+  function late(u) {
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.fillStyle = T.color('--warn-strong');
+    for (const s of T.state.seconds) {
+      if (!s.late) continue;
+      const a = Math.max(u.valToPos(s.t, 'x', true), bbox.left), b = Math.min(u.valToPos(s.t + s.d, 'x', true), bbox.left + bbox.width);
+      if (b > a) ctx.fillRect(a, bbox.top + bbox.height - 3 * devicePixelRatio, Math.max(b - a - 1, 1), 3 * devicePixelRatio);
+    }
+    ctx.restore();
+  }
+
+  function buttons(chart, legend) {
+    chart.o.lines.forEach((l, i) => {
+      const value = el('b');
+      const b = el('button', { type: 'button', 'aria-pressed': l.hidden ? 'false' : 'true', class: l.dash ? 'dashed' : false, vars: { '--swatch': 'var(' + l.color + ')' } },
+        el('i', { 'aria-hidden': 'true' }), l.label, ' ', value);
+      b.addEventListener('click', () => {
+        const show = b.getAttribute('aria-pressed') !== 'true';
+        b.setAttribute('aria-pressed', String(show));
+        chart.plot.setSeries(i + 1, { show });
+      });
+      chart.buttons.push(value);
+      legend.append(b);
+    });
+    chart.at = el('span', { class: 'at' });
+    legend.append(chart.at);
+    read(chart, null);
+  }
+
+  /** Shows the figures of a point in the legend; the totals when there is none. */
+  function read(chart, idx) {
+    const o = chart.o;
+    if (!chart.at) return;
+    const none = idx === null || idx === undefined;
+    chart.at.textContent = none ? '' : (o.xName ? o.xName(o.x[idx]) : 'at ' + T.offset(o.x[idx]));
+    o.lines.forEach((l, i) => {
+      const v = none ? null : (l.shown || l.data)[idx];
+      chart.buttons[i].textContent = none ? l.total || '' : v === null || v === undefined ? '–' : (l.format || o.format)(v);
+    });
+  }
+
+  function keyboard(chart, holder, voice) {
+    let idx = -1;
+    holder.addEventListener('keydown', (e) => {
+      const last = chart.o.x.length - 1;
+      const move = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -1e9, End: 1e9 }[e.key];
+      if (move === undefined || last < 0) return;
+      e.preventDefault();
+      idx = Math.min(last, Math.max(0, idx + move));
+      const u = chart.plot;
+      u.setCursor({ left: u.valToPos(chart.o.x[idx], 'x'), top: 10 });
+      voice.textContent = chart.at.textContent + ': ' + chart.o.lines.map((l, i) => l.label + ' ' + chart.buttons[i].textContent).join(', ');
+    });
+    holder.addEventListener('blur', () => { idx = -1; });
+  }
+
+  /** The chart's figures as a table, made when it is opened. */
+  function table(o) {
+    const body = el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Figures: ' + o.title });
+    const d = el('details', { class: 'figures' }, el('summary', null, 'Figures'), body);
+    d.addEventListener('toggle', () => {
+      if (!d.open || body.childNodes.length) return;
+      const rows = o.x.map((x, i) => [o.xName ? o.xName(x) : T.offset(x),
+        ...o.lines.map((l) => { const v = (l.shown || l.data)[i]; return v === null || v === undefined ? '–' : (l.format || o.format)(v); })]);
+      body.append(T.table([o.xName ? '' : 'time', ...o.lines.map((l) => l.label)], rows, { numbers: 1 }));
+    });
+    return d;
+  }
+
+  /**
+   * A table. Cells are text or nodes; a row may be {cells, class, id}.
+   * @param {Array<string|Node>} head
+   * @param {Array} rows
+   * @param {{numbers: number=, words: number=, caption: string=, class: string=}=} o  from column numbers on, cells are figures; from column words on, they are text again
+   */
+  T.table = function (head, rows, o) {
+    const from = o && o.numbers !== undefined ? o.numbers : head.length;
+    const to = o && o.words !== undefined ? o.words : head.length;
+    const cls = (i) => (i >= from && i < to ? 'n' : false);
+    return el('table', { class: o && o.class },
+      o && o.caption && el('caption', null, o.caption),
+      el('thead', null, el('tr', null, head.map((h, i) => (h === '' ? el('td') : el('th', { scope: 'col', class: cls(i) }, h))))),
+      el('tbody', null, rows.map((r) => {
+        const cells = r.cells || r;
+        return el('tr', { class: r.class, id: r.id }, cells.map((c, i) => (i === 0
+          ? el('th', { scope: 'row', class: cls(i) }, c)
+          : el('td', { class: cls(i) }, c))));
+      })));
+  };
+
+  /** A table that scrolls sideways when it must. */
+  T.wide = (label, table) => el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label }, table);
+
+  /** A place that has nothing to show, and how to fill it. */
+  T.empty = (why, ...how) => el('div', { class: 'empty' }, el('p', null, why), how);
+
+  /** Empties a place that holds charts. */
+  T.drop = function (holder) {
+    for (let i = live.length - 1; i >= 0; i--) {
+      if (!holder.contains(live[i].figure)) continue;
+      live[i].plot.destroy();
+      live.splice(i, 1);
+    }
+    holder.textContent = '';
+  };
+})(window.Taillight);

@@ -1,0 +1,50 @@
+'use strict';
+// The feed: events come in, whatever brings them, and change the one state
+// that the page draws.
+(function (T) {
+  /** What the events so far add up to. */
+  T.state = {
+    /** @type {?Object} what is known at the start */ config: null,
+    /** @type {Object[]} one per column of time */ seconds: [],
+    /** @type {?Object} what is known at the end */ end: null,
+  };
+
+  /**
+   * Applies one event.
+   * @param {{type: string}} event
+   */
+  T.apply = function (event) {
+    switch (event.type) {
+      case 'config': T.state.config = event; T.state.seconds = []; T.state.end = null; break;
+      case 'second': T.state.seconds.push(event); break;
+      case 'end': T.state.end = event; break;
+    }
+  };
+
+  /**
+   * Inflates the events embedded in this file and applies them.
+   * @param {HTMLElement} element holds gzipped JSON lines in base64
+   */
+  T.replay = async function (element) {
+    const packed = Uint8Array.from(atob(element.textContent.trim()), (c) => c.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
+    const text = await new Response(stream).text();
+    for (const line of text.split('\n')) if (line) T.apply(JSON.parse(line));
+  };
+
+  /** The column of one figure over time. */
+  T.column = (f) => T.state.seconds.map(f);
+
+  /** Middles of the columns, in seconds since the start. */
+  T.times = () => T.state.seconds.map((s) => s.t + s.d / 2);
+
+  /** The curve of a scope ("all", "phase", "step") and kind, or undefined. */
+  T.curve = function (scope, name, kind) {
+    return T.state.end.curves.find((c) => c.scope === scope && (c.name || '') === name && c.kind === kind);
+  };
+
+  /** Text of a command that a shell reads back as the same words. */
+  T.shell = function (words) {
+    return words.map((w) => (/^[\w@%+=:,./-]+$/.test(w) ? w : "'" + w.replace(/'/g, "'\\''") + "'")).join(' ');
+  };
+})(window.Taillight);

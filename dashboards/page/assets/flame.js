@@ -1,0 +1,115 @@
+'use strict';
+// The flame graph's arithmetic: stacks to a tree, a tree to rectangles, names
+// to families. No drawing here.
+(function (T) {
+  /**
+   * @typedef {Object} Node
+   * @property {number} frame   index into the set's frames; -1 for the root
+   * @property {number} value   CPU nanoseconds on it and below it
+   * @property {number} self    CPU nanoseconds on it
+   * @property {number} samples
+   * @property {Node[]} children largest first
+   * @property {?Node} parent
+   * @property {number} depth
+   * @property {number} x       left edge, in nanoseconds from the root's
+   */
+
+  /** Folds a StackSet into a tree. */
+  T.flameTree = function (set) {
+    const root = node(-1, null);
+    for (const s of set.stacks) {
+      let n = root;
+      n.value += s.value; n.samples += s.samples;
+      for (const f of s.frames) {
+        let c = n.by.get(f);
+        if (!c) { c = node(f, n); n.by.set(f, c); n.children.push(c); }
+        c.value += s.value; c.samples += s.samples;
+        n = c;
+      }
+      n.self += s.value;
+    }
+    place(root);
+    return root;
+  };
+
+  const node = (frame, parent) => ({ frame, value: 0, self: 0, samples: 0, children: [], by: new Map(), parent, depth: parent ? parent.depth + 1 : 0, x: 0 });
+
+  function place(root) {
+    const todo = [root];
+    while (todo.length) {
+      const n = todo.pop();
+      n.children.sort((a, b) => b.value - a.value);
+      let x = n.x;
+      for (const c of n.children) { c.x = x; x += c.value; todo.push(c); }
+    }
+  }
+
+  /** All nodes that are at least least nanoseconds wide, root first. */
+  T.flameNodes = function (root, least) {
+    const out = [], todo = [root];
+    while (todo.length) {
+      const n = todo.pop();
+      out.push(n);
+      for (let i = n.children.length - 1; i >= 0; i--) if (n.children[i].value >= least) todo.push(n.children[i]);
+    }
+    return out;
+  };
+
+  /** The package of a function: the path up to the first dot after the last slash. */
+  function packageOf(name) {
+    const slash = name.lastIndexOf('/');
+    const dot = name.indexOf('.', slash + 1);
+    return dot < 0 ? '' : name.slice(0, dot);
+  }
+
+  /**
+   * The family of a function: the Go runtime, the standard library, a module,
+   * or main. A name that is no Go name belongs to "other code".
+   */
+  T.family = function (name) {
+    const pkg = packageOf(name);
+    if (!pkg) return name.startsWith('runtime') || /^(gogo|memeqbody|aeshashbody|cmpbody|indexbytebody)/.test(name) ? 'Go runtime' : 'other code';
+    if (pkg === 'runtime' || pkg.startsWith('runtime/') || pkg.startsWith('internal/runtime')) return 'Go runtime';
+    const parts = pkg.split('/');
+    if (pkg === 'main') return 'main';
+    if (!parts[0].includes('.')) return 'standard library';
+    const hosted = /^(github\.com|gitlab\.com|bitbucket\.org)$/.test(parts[0]);
+    return parts.slice(0, hosted ? 3 : 2).join('/');
+  };
+
+  /** A function's name without the path of its package. */
+  T.shortName = (name) => name.slice(name.lastIndexOf('/') + 1);
+
+  /** CPU nanoseconds per function, on it and below it, each stack counted once. */
+  T.functions = function (set) {
+    const by = new Map();
+    const of = (f) => {
+      const name = set.frames[f].function;
+      if (!by.has(name)) by.set(name, { name, file: set.frames[f].file, line: set.frames[f].line, self: 0, total: 0, samples: 0 });
+      return by.get(name);
+    };
+    for (const s of set.stacks) {
+      const seen = new Set();
+      for (const f of s.frames) {
+        const g = of(f);
+        if (!seen.has(g)) { seen.add(g); g.total += s.value; g.samples += s.samples; }
+      }
+      if (s.frames.length) of(s.frames[s.frames.length - 1]).self += s.value;
+    }
+    return [...by.values()];
+  };
+
+  /** Self CPU per family, largest first, each with its CSS variable. */
+  T.families = function (set) {
+    const by = new Map();
+    for (const s of set.stacks) {
+      if (!s.frames.length) continue;
+      const f = T.family(set.frames[s.frames[s.frames.length - 1]].function);
+      by.set(f, (by.get(f) || 0) + s.value);
+    }
+    for (const f of set.frames) if (!by.has(T.family(f.function))) by.set(T.family(f.function), 0);
+    const fixed = { 'Go runtime': '--f-runtime', 'standard library': '--f-std', 'other code': '--f-other' };
+    let next = 1;
+    return [...by].sort((a, b) => b[1] - a[1]).map(([name, self]) => ({ name, self, color: fixed[name] || '--f-' + Math.min(next++, 6) }));
+  };
+})(window.Taillight);

@@ -1,0 +1,215 @@
+'use strict';
+// The flame graph on a canvas: root at the top, zoom, search, keyboard.
+(function (T) {
+  const el = T.el;
+
+  T.cpu = function (section) {
+    const profiles = T.state.end.profiles;
+    if (!profiles.length) {
+      section.append(T.empty('No CPU profile of the target reached this run.', T.howToProfile()));
+      return;
+    }
+    const holder = el('div');
+    if (profiles.length > 1) {
+      const select = el('select', { id: 'flame-service' }, profiles.map((p, i) => el('option', { value: i }, p.service)));
+      select.addEventListener('change', () => { T.fill(holder); draw(holder, profiles[Number(select.value)]); });
+      section.append(el('div', { class: 'pick' }, el('label', { for: 'flame-service' }, 'Service'), select));
+    }
+    section.append(holder);
+    draw(holder, profiles[0]);
+  };
+
+  T.howToProfile = () => el('div', { class: 'how' }, el('p', null, 'A service with a Pyroscope client sends its profiles here when it starts with'), el('pre', { tabindex: '0' }, 'PYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'), el('p', null, 'The bundled target does so by itself. A run shorter than the upload interval may end before the first profile.'));
+
+  function draw(holder, profile) {
+    const set = profile.stacks, requests = T.state.end.document.totals.sent;
+    const v = { set, requests, root: T.flameTree(set), families: T.families(set), zoom: null, hover: null, focus: null, match: null, nodes: [] };
+    v.colors = new Map(v.families.map((f) => [f.name, f.color]));
+    v.zoom = v.root;
+    holder.append(el('p', { class: 'lead' }, lead(profile, v)), toolbar(v), el('ul', { class: 'key families', 'aria-label': 'Package families by their own CPU' }, v.families.slice(0, 9).map((f) => el('li', null, el('i', { 'aria-hidden': 'true', vars: { background: 'var(' + f.color + ')' } }), f.name, el('b', null, ' ' + T.percent(f.self / set.value))))));
+    canvas(holder, v);
+    holder.append(top(v));
+  }
+
+  function lead(p, v) {
+    const s = p.stacks;
+    const over = s.duration > 0 ? ', ' + T.cores(s.value / s.duration) + ' over ' + T.duration(s.duration / 1e9) : '';
+    return p.service + ' spent ' + T.duration(s.value / 1e9) + ' of CPU in ' + T.count(s.samples) + ' samples' + over + (v.requests ? ': ' + T.duration(s.value / 1e9 / v.requests) + ' for each of ' + T.count(v.requests) + ' requests' : '') + '. ' + T.plural(p.merged, 'profile') + ' merged.';
+  }
+
+  function toolbar(v) {
+    v.search = el('input', { type: 'search', id: 'flame-search', placeholder: 'part of a function’s name', spellcheck: 'false', autocomplete: 'off' });
+    v.found = el('span', { class: 'info', role: 'status' });
+    v.reset = el('button', { type: 'button', id: 'flame-reset', disabled: true, onclick: () => zoom(v, v.root) }, 'Whole profile');
+    v.search.addEventListener('input', () => search(v));
+    return el('div', { class: 'pick' }, el('label', { for: 'flame-search' }, 'Search'), v.search, v.found, v.reset);
+  }
+
+  function search(v) {
+    const want = v.search.value.trim().toLowerCase();
+    v.match = want ? new Set(v.set.frames.map((f, i) => (f.function.toLowerCase().includes(want) ? i : -1)).filter((i) => i >= 0)) : null;
+    v.found.textContent = want ? found(v) : '';
+    paint(v);
+  }
+
+  /** The share of CPU below the outermost matches, so that nothing counts twice. */
+  function found(v) {
+    let sum = 0;
+    const todo = [v.root];
+    while (todo.length) {
+      const n = todo.pop();
+      if (v.match.has(n.frame)) sum += n.value; else todo.push(...n.children);
+    }
+    const names = new Set([...v.match].map((i) => v.set.frames[i].function));
+    return names.size ? T.plural(names.size, 'function') + ', ' + T.percent(sum / v.set.value) + ' of CPU' : 'no function matches';
+  }
+
+  function canvas(holder, v) {
+    v.canvas = el('canvas', { tabindex: '0', role: 'application', 'aria-label': 'Flame graph of CPU time, root at the top. Arrow keys move between frames, Enter zooms in, Escape zooms out.', 'aria-describedby': 'flame-status' });
+    v.tip = el('div', { class: 'tip', hidden: true });
+    v.status = el('p', { class: 'flame-status', id: 'flame-status', 'aria-live': 'polite' }, 'Point at a frame to read it, click to zoom; arrow keys, Enter and Escape do the same.');
+    v.box = el('div', { class: 'flame' }, v.canvas, v.tip);
+    holder.append(v.box, v.status);
+    v.canvas.addEventListener('mousemove', (e) => hover(v, e));
+    v.canvas.addEventListener('mouseleave', () => { v.hover = null; v.tip.hidden = true; paint(v); });
+    v.canvas.addEventListener('click', (e) => { const n = under(v, e); if (n) { v.focus = n; say(v, n); zoom(v, n === v.zoom ? n.parent || n : n); } });
+    v.canvas.addEventListener('keydown', (e) => key(v, e));
+    v.canvas.addEventListener('focus', () => { if (!v.focus) { v.focus = v.zoom; say(v, v.focus); } paint(v); });
+    v.canvas.addEventListener('blur', () => paint(v));
+    let width = 0;
+    new ResizeObserver(() => { if (v.box.clientWidth && v.box.clientWidth !== width) { width = v.box.clientWidth; layout(v); } }).observe(v.box);
+    T.onRepaint(() => layout(v));
+  }
+
+  function zoom(v, n) {
+    v.zoom = n;
+    v.reset.disabled = n === v.root;
+    v.hover = null;
+    v.tip.hidden = true;
+    layout(v);
+  }
+
+  /** Which nodes are visible, and how high the canvas must be. */
+  function layout(v) {
+    const width = v.box.clientWidth;
+    if (!width) return;
+    v.row = Math.round(T.rem(1.25));
+    v.scale = width / v.zoom.value;
+    const chain = [];
+    for (let n = v.zoom.parent; n; n = n.parent) chain.unshift(n);
+    v.nodes = chain.map((n) => ({ n, x: 0, w: width, up: true }));
+    for (const n of T.flameNodes(v.zoom, v.zoom.value / width * 0.6)) v.nodes.push({ n, x: (n.x - v.zoom.x) * v.scale, w: n.value * v.scale, up: false });
+    const depth = Math.max(...v.nodes.map((r) => r.n.depth)) + 1;
+    const dpr = devicePixelRatio;
+    v.canvas.width = Math.round(width * dpr);
+    v.canvas.height = Math.round(depth * v.row * dpr);
+    v.canvas.style.height = depth * v.row + 'px';
+    paint(v);
+  }
+
+  function name(v, n) {
+    return n.frame < 0 ? 'all' : v.set.frames[n.frame].function;
+  }
+
+  function paint(v) {
+    const ctx = v.canvas.getContext('2d'), dpr = devicePixelRatio;
+    ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
+    ctx.clearRect(0, 0, v.canvas.width, v.canvas.height);
+    ctx.font = T.font(0.74);
+    ctx.textBaseline = 'middle';
+    for (const r of v.nodes) rectangle(ctx, v, r);
+    const marked = document.activeElement === v.canvas ? v.focus : null;
+    for (const n of [v.hover, marked]) {
+      const r = n && v.nodes.find((m) => m.n === n);
+      if (!r) continue;
+      ctx.strokeStyle = T.color('--ink');
+      ctx.lineWidth = 2;
+      ctx.strokeRect(r.x + 1, n.depth * v.row + 1, Math.max(1, r.w - 2), v.row - 2);
+    }
+  }
+
+  function rectangle(ctx, v, r) {
+    const n = r.n, y = n.depth * v.row, w = Math.max(0.5, r.w - (r.w > 3 ? 1 : 0));
+    const hit = v.match && v.match.has(n.frame);
+    ctx.globalAlpha = r.up ? 0.55 : v.match && !hit ? 0.28 : 1;
+    ctx.fillStyle = hit ? T.color('--f-hit') : n.frame < 0 ? T.color('--f-root') : T.color(v.colors.get(T.family(name(v, n))) || '--f-other');
+    ctx.fillRect(r.x, y, w, v.row - 1);
+    ctx.globalAlpha = v.match && !hit ? 0.6 : 1;
+    if (r.w < 26) { ctx.globalAlpha = 1; return; }
+    ctx.fillStyle = hit ? T.color('--f-hit-ink') : T.color('--f-ink');
+    const text = n.frame < 0 ? 'all CPU, ' + T.duration(n.value / 1e9) : T.shortName(name(v, n));
+    ctx.fillText(fit(ctx, text, r.w - 8), Math.max(r.x, 0) + 4, y + v.row / 2);
+    ctx.globalAlpha = 1;
+  }
+
+  /** The longest beginning of text that fits. */
+  function fit(ctx, text, width) {
+    if (ctx.measureText(text).width <= width) return text;
+    let lo = 0, hi = text.length;
+    while (lo < hi) {
+      const mid = (lo + hi + 1) >> 1;
+      if (ctx.measureText(text.slice(0, mid) + '…').width <= width) lo = mid; else hi = mid - 1;
+    }
+    return lo ? text.slice(0, lo) + '…' : '';
+  }
+
+  function under(v, e) {
+    const box = v.canvas.getBoundingClientRect(), x = e.clientX - box.left, depth = Math.floor((e.clientY - box.top) / v.row);
+    const r = v.nodes.find((m) => m.n.depth === depth && x >= m.x && x < m.x + m.w);
+    return r ? r.n : null;
+  }
+
+  function hover(v, e) {
+    const n = under(v, e);
+    if (n !== v.hover) { v.hover = n; paint(v); }
+    v.tip.hidden = !n;
+    if (!n) return;
+    T.fill(v.tip, el('strong', null, name(v, n)), lines(v, n).map((t) => el('span', null, t)));
+    const box = v.box.getBoundingClientRect(), x = e.clientX - box.left, half = box.width / 2;
+    v.tip.style.left = x > half ? 'auto' : x + 14 + 'px';
+    v.tip.style.right = x > half ? box.width - x + 14 + 'px' : 'auto';
+    v.tip.style.top = e.clientY - box.top + 14 + 'px';
+  }
+
+  function lines(v, n) {
+    const total = v.set.value;
+    const out = [T.duration(n.value / 1e9) + ' CPU, ' + T.percent(n.value / total) + ', ' + T.plural(n.samples, 'sample')];
+    if (v.requests) out.push(T.duration(n.value / 1e9 / v.requests) + ' CPU per request');
+    if (n.frame >= 0) {
+      out.push(T.duration(n.self / 1e9) + ' of it in the function itself');
+      const f = v.set.frames[n.frame];
+      out.push(T.family(f.function) + (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : ''));
+    }
+    return out;
+  }
+
+  function say(v, n) {
+    v.status.textContent = name(v, n) + ': ' + lines(v, n).join('; ');
+  }
+
+  function key(v, e) {
+    const at = v.focus || v.zoom;
+    const visible = (n) => n && v.nodes.some((r) => r.n === n);
+    const beside = (d) => { const all = at.parent ? at.parent.children.filter(visible) : []; return all[all.indexOf(at) + d]; };
+    const next = { ArrowDown: () => at.children.find(visible), ArrowUp: () => at.parent, ArrowLeft: () => beside(-1), ArrowRight: () => beside(1), Home: () => v.root }[e.key];
+    if (next) {
+      e.preventDefault();
+      const n = next();
+      if (visible(n)) { v.focus = n; say(v, n); paint(v); }
+    } else if (e.key === 'Enter' || e.key === ' ') {
+      e.preventDefault();
+      zoom(v, at);
+    } else if (e.key === 'Escape') {
+      zoom(v, v.root);
+    }
+  }
+
+  function top(v) {
+    const list = T.functions(v.set), all = v.set.value;
+    const row = (f) => [el('span', { class: 'fn' }, el('button', { type: 'button', title: f.name, onclick: () => { v.search.value = f.name; search(v); v.search.scrollIntoView({ block: 'center', behavior: T.motion() }); } }, T.shortName(f.name)), el('small', null, T.family(f.name) + (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : ''))),
+      T.duration(f.self / 1e9), T.percent(f.self / all), T.duration(f.total / 1e9), T.percent(f.total / all), v.requests ? T.duration(f.self / 1e9 / v.requests) : '–'];
+    const head = ['Function', 'Self', 'Self share', 'With callees', 'Share', 'Self per request'];
+    const self = [...list].sort((a, b) => b.self - a.self).slice(0, 12);
+    return T.wide('Functions by their own CPU', T.table(head, self.map(row), { numbers: 1, class: 'functions', caption: 'Functions by their own CPU' }));
+  }
+})(window.Taillight);

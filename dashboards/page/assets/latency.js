@@ -1,0 +1,170 @@
+'use strict';
+// Latency: where the requests were, second by second; the whole distribution
+// down to its last nines; and the tables.
+(function (T) {
+  const el = T.el;
+
+  T.latency = function (section) {
+    const d = T.state.end.document, r = d.latency.response;
+    section.append(el('p', { class: 'lead' }, lead(d)));
+    if (!r.n) {
+      section.append(T.empty('No answer came, so there is no latency to show. The errors say why.'));
+      return;
+    }
+    heat(section);
+    curves(section);
+    section.append(overall(d), parts('phase', d.phases, d), parts('step', d.steps, d));
+    section.append(el('p', { class: 'note' }, 'Response time is last byte received minus the intended start, what a user feels; service time starts when the request was really sent. Both are of answered requests. ° fewer than ten answers lie beyond this percentile: it may move a lot from run to run.'));
+  };
+
+  function lead(d) {
+    const r = d.latency.response, s = d.latency.service;
+    if (!r.n) return 'No request was answered.';
+    const gap = r.p99 - s.p99;
+    const waiting = gap > 0.1 * s.p99 ? ' Requests waited in the generator before they were sent: service p99 is only ' + T.duration(s.p99) + '.' : '';
+    return 'Half of ' + T.count(r.n) + ' answers came within ' + T.duration(r.p50) + ', 99 % within ' + T.duration(r.p99) + '; the slowest took ' + T.duration(r.max) + '.' + waiting;
+  }
+
+  // Heat map.
+
+  function heat(section) {
+    const secs = T.state.seconds, b = T.state.config.bins;
+    const edge = (i) => b.lowest * 10 ** (i / b.per_decade);
+    let lo = Infinity, hi = -Infinity, most = 1;
+    for (const s of secs) {
+      for (let i = 0; s.heat && i < s.heat.length; i += 2) {
+        lo = Math.min(lo, s.heat[i]); hi = Math.max(hi, s.heat[i] + 1); most = Math.max(most, s.heat[i + 1]);
+      }
+    }
+    if (hi < lo) return;
+    const range = [edge(lo) / 1.06, edge(hi) * 1.06];
+    const q = (i) => T.column((s) => (s.response ? s.response[i] : null));
+    const r = T.state.end.document.latency.response;
+    const scale = el('div', { class: 'scale', 'aria-hidden': 'true' }, el('span', null, '1'), el('i'), el('span', null, T.count(most)), el('span', null, 'answers in a cell'));
+    const said = el('p', { class: 'cell', 'aria-live': 'off' }, 'Point at a cell to read it, click it to see the exchanges behind it.');
+    T.chart(section, {
+      title: 'Response time over time', note: 'log axis, ' + T.columnWidth() + ', every answer', label: 'Heat map of response time over time, with percentiles. ' + lead(T.state.end.document),
+      x: T.times(), log: true, range, height: 20, format: T.duration, tick: T.tick,
+      lines: [
+        { label: 'p50', color: '--c-p50', data: q(0), width: 1.8, total: T.duration(r.p50) },
+        { label: 'p95', color: '--c-p95', data: q(1), hidden: true, total: T.duration(r.p95) },
+        { label: 'p99', color: '--c-p99', data: q(2), width: 1.8, total: T.duration(r.p99) },
+        { label: 'max', color: '--c-max', data: q(3), hidden: true, total: T.duration(r.max) },
+      ],
+      paint: (u) => cells(u, edge, most),
+      hover: (u) => { const c = at(u, edge); if (c) T.fill(said, c.text); },
+      click: (u) => { const c = at(u, edge); if (c) T.filterExchanges(c); },
+      extra: el('div', { class: 'under' }, said, scale),
+    });
+  }
+
+  /** Five colours of density, by the logarithm of the count. */
+  const shade = (n, most) => T.color('--heat-' + (most <= 1 ? 5 : 1 + Math.min(4, Math.floor(5 * Math.log(n) / Math.log(most + 1)))));
+
+  function cells(u, edge, most) {
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    for (const s of T.state.seconds) {
+      if (!s.heat) continue;
+      const a = Math.round(u.valToPos(s.t, 'x', true)), b = Math.round(u.valToPos(s.t + s.d, 'x', true));
+      for (let i = 0; i < s.heat.length; i += 2) {
+        const top = u.valToPos(edge(s.heat[i] + 1), 'y', true), bottom = u.valToPos(edge(s.heat[i]), 'y', true);
+        ctx.fillStyle = shade(s.heat[i + 1], most);
+        ctx.fillRect(a, Math.floor(top), Math.max(1, b - a), Math.max(2, Math.ceil(bottom) - Math.floor(top)));
+      }
+    }
+    ctx.restore();
+  }
+
+  /** The cell under the cursor: its bounds and its count, or null. */
+  function at(u, edge) {
+    const { left, top } = u.cursor;
+    if (left === null || left < 0 || top === null || top < 0) return null;
+    const x = u.posToVal(left, 'x'), y = u.posToVal(top, 'y'), b = T.state.config.bins;
+    const s = T.state.seconds.find((c) => x >= c.t && x < c.t + c.d);
+    if (!s || !s.heat) return null;
+    const want = Math.floor(b.per_decade * Math.log10(y / b.lowest));
+    let best = -1;
+    for (let i = 0; i < s.heat.length; i += 2) if (best < 0 || Math.abs(s.heat[i] - want) < Math.abs(s.heat[best] - want)) best = i;
+    if (Math.abs(s.heat[best] - want) > 2) return { from: s.t, to: s.t + s.d, lo: 0, hi: Infinity, text: T.offset(s.t) + ' to ' + T.offset(s.t + s.d) + ': ' + T.count(s.n) + ' answers, none near ' + T.duration(y) };
+    const lo = edge(s.heat[best]), hi = edge(s.heat[best] + 1);
+    return { from: s.t, to: s.t + s.d, lo, hi, text: T.offset(s.t) + ' to ' + T.offset(s.t + s.d) + ', ' + T.duration(lo) + ' to ' + T.duration(hi) + ': ' + T.count(s.heat[best + 1]) + ' of ' + T.plural(s.n, 'answer') };
+  }
+
+  // Percentile curve.
+
+  function curves(section) {
+    const d = T.state.end.document;
+    const scopes = [{ scope: 'all', name: '', label: 'whole run' }];
+    if (d.phases.length > 1) for (const p of d.phases) scopes.push({ scope: 'phase', name: p.name, label: 'phase ' + p.name });
+    if (d.steps.length > 1) for (const s of d.steps) scopes.push({ scope: 'step', name: s.name, label: 'step ' + s.name });
+    const holder = el('div');
+    const select = el('select', { id: 'curve-scope' }, scopes.map((s, i) => el('option', { value: i }, s.label)));
+    const draw = () => { const s = scopes[Number(select.value) || 0]; T.drop(holder); curve(holder, s); };
+    select.addEventListener('change', draw);
+    section.append(el('div', { class: 'pick' }, el('label', { for: 'curve-scope' }, 'Percentiles of'), select), holder);
+    draw();
+  }
+
+  function curve(holder, s) {
+    const of = (kind) => T.curve(s.scope, s.name, kind);
+    const list = [['response', '--c-p99'], ['service', '--c-sent'], ['lag', '--c-planned']].map(([kind, color]) => ({ kind, color, c: of(kind) })).filter((l) => l.c);
+    if (!list.length) { holder.append(T.empty('No histogram of this scope was read.')); return; }
+    const longest = list.reduce((a, b) => (a.c.values.length >= b.c.values.length ? a : b)).c;
+    const last = Math.log10(longest.n);
+    const x = longest.values.map((v, i) => i * longest.step).concat([last]);
+    const lines = list.map((l) => ({
+      label: l.kind, color: l.color, dash: l.kind === 'lag' ? [4, 4] : undefined, width: l.kind === 'response' ? 2.2 : 1.6,
+      data: x.map((v, i) => positive(i === x.length - 1 ? (l.c.n === longest.n ? l.c.max : null) : i < l.c.values.length ? l.c.values[i] : null)),
+      total: 'max ' + T.duration(l.c.max),
+    }));
+    const all = lines.flatMap((l) => l.data).filter((v) => v > 0);
+    const names = { 0: '0 %', 1: '90 %', 2: '99 %', 3: '99.9 %', 4: '99.99 %', 5: '99.999 %', 6: '99.9999 %' };
+    T.chart(holder, {
+      title: 'Percentile curve', note: s.label + ', n = ' + T.count(list[0].c.n) + ', each step to the right is one nine more', label: 'Percentile curve of ' + s.label,
+      x, lines, log: true, time: false, height: 17, format: T.duration, tick: T.tick,
+      range: [Math.min(...all) / 1.2, Math.max(...all) * 1.25], xRange: [0, Math.max(last, 1)],
+      xTicks: () => [0, Math.log10(2), ...Object.keys(names).map(Number).filter((n) => n > 0 && n <= last + 0.001)],
+      xFormat: (v) => names[v] || (Math.abs(v - Math.log10(2)) < 1e-9 ? '50 %' : ''),
+      xName: (v) => (v === last ? 'max' : 'p' + percentile(v)),
+    });
+  }
+
+  const positive = (v) => (v > 0 ? v : v === null ? null : 1e-6);
+
+  function percentile(nines) {
+    const p = 100 * (1 - 10 ** -nines);
+    return String(Number(p.toFixed(Math.max(1, Math.ceil(nines)))));
+  }
+
+  // Tables.
+
+  const quantiles = [['p50', 0.5], ['p90', 0.9], ['p95', 0.95], ['p99', 0.99], ['p99_9', 0.999]];
+  const heads = ['n', 'min', 'mean', 'p50', 'p90', 'p95', 'p99', 'p99.9', 'max'];
+
+  function figures(s) {
+    if (!s || !s.n) return ['0', '–', '–', '–', '–', '–', '–', '–', '–'];
+    return [T.count(s.n), T.duration(s.min), T.duration(s.mean), ...quantiles.map(([k, q]) => mark(s, k, q)), T.duration(s.max)];
+  }
+
+  function mark(s, key, q) {
+    return T.thin(s.n, q) ? el('span', { class: 'thin' }, T.duration(s[key]) + '°') : T.duration(s[key]);
+  }
+
+  function overall(d) {
+    const l = d.latency;
+    return T.wide('Latency of the whole run', T.table(['Whole run', ...heads], [
+      ['Response', ...figures(l.response)], ['Service', ...figures(l.service)], ['Lag of the generator', ...figures(l.lag)],
+    ], { numbers: 1 }));
+  }
+
+  function parts(what, list, d) {
+    if (!list.length) return el('div');
+    const head = what === 'phase' ? 'Phase' : 'Step';
+    return T.wide('Response time per ' + what, T.table([head + ', response', 'OK', 'Failed', 'Rate', ...heads], list.map((p) => [
+      p.name, T.count(p.counts.completed), T.bad(p.counts.failed), T.rate(p.rate_per_s), ...figures(p.latency.response)]), { numbers: 1 }));
+  }
+})(window.Taillight);

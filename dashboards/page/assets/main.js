@@ -1,0 +1,64 @@
+'use strict';
+// The page: its sections in their order, and the way between them.
+(function (T) {
+  const el = T.el;
+
+  const sections = [
+    ['verdict', 'Verdict', T.verdict], ['validity', 'Validity', T.validity], ['load', 'Load', T.load], ['latency', 'Latency', T.latency], ['errors', 'Errors', T.errors],
+    ['exchanges', 'Slowest exchanges', T.exchanges], ['cpu', 'Where the CPU went', T.cpu], ['target', 'Target', T.target], ['environment', 'Environment', T.environment], ['rules', 'Rules', T.rules], ['files', 'Files', T.files],
+  ];
+
+  T.motion = () => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth');
+
+  /** Scrolls to an element. */
+  T.go = (e) => e.scrollIntoView({ block: 'start', behavior: T.motion() });
+
+  /** Opens whatever hides an element. */
+  T.reveal = function (id) {
+    const e = document.getElementById(id);
+    const d = e && e.closest('details');
+    if (d) d.open = true;
+  };
+
+  function draw() {
+    const app = document.getElementById('app'), main = el('main', { id: 'main', tabindex: '-1' });
+    const links = sections.map(([id, title]) => el('a', { href: '#' + id }, title));
+    T.fill(app, el('a', { class: 'skip', href: '#main' }, 'Skip to the verdict'), T.header(), el('div', { class: 'frame' }, el('nav', { 'aria-label': 'Sections' }, links), main),
+      el('footer', null, 'Times are ' + 'UTC; offsets count from the run’s start. Durations are of the generator’s monotonic clock. This file needs no network.'));
+    app.hidden = false; // charts ask for the width of their place
+    for (const [id, title, render] of sections) {
+      const s = el('section', { id, 'aria-label': title }, id !== 'verdict' && el('h2', null, title));
+      main.append(s);
+      render(s);
+    }
+    follow(links);
+    const id = /^#exchange-(\d+)$/.exec(location.hash);
+    if (id) T.showExchange(Number(id[1]));
+    else if (location.hash.length > 1) { const e = document.getElementById(location.hash.slice(1)); if (e) T.go(e); }
+  }
+
+  /** Marks the section being read. */
+  function follow(links) {
+    const seen = new Map();
+    const watch = new IntersectionObserver((entries) => {
+      for (const e of entries) seen.set(e.target.id, e.isIntersecting);
+      const now = sections.find(([id]) => seen.get(id));
+      links.forEach((a) => { if (now && a.hash === '#' + now[0]) a.setAttribute('aria-current', 'true'); else a.removeAttribute('aria-current'); });
+    }, { rootMargin: '-15% 0px -70% 0px' });
+    for (const [id] of sections) watch.observe(document.getElementById(id));
+  }
+
+  async function start() {
+    try {
+      await T.replay(document.getElementById('events'));
+      await document.fonts.load('12px "Inter Page"');
+    } catch (e) {
+      document.body.append(el('p', { class: 'warning' }, 'The data of this page could not be read (' + e.message + '). run.json beside it holds the result.'));
+      return;
+    }
+    draw();
+    document.documentElement.dataset.ready = '';
+  }
+
+  start();
+})(window.Taillight);

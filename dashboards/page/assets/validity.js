@@ -1,0 +1,91 @@
+'use strict';
+// Whether the measurement can be trusted: the generator's judgement of itself,
+// and how much of the target was seen.
+(function (T) {
+  const el = T.el;
+
+  T.validity = function (section) {
+    const d = T.state.end.document, list = d.validity || [];
+    const late = T.state.seconds.filter((s) => s.late);
+    section.append(el('p', { class: 'lead' }, lead(list, late)));
+    if (list.length) section.append(T.wide('Validity per phase', T.table(
+      ['Phase', 'Grade', 'Lag p99', 'Response p50', 'Sent', 'Throttled', 'Late seconds', 'Reasons'],
+      list.map((v) => row(v, late)), { numbers: 2, words: 7, class: 'validity' })));
+    section.append(el('p', { class: 'note' }, 'Lag is request sent minus intended start: how late the generator itself was. A warning above 1 ms or 10 % of the response p50, whichever is more; invalid above 5 ms or 50 %. Sent below 99.5 % warns, below 98 % is invalid; CPU quota throttling above 0.5 % warns, above 5 % is invalid. Late seconds carry an amber mark under every chart of time.'));
+    section.append(el('div', { class: 'two' }, cores(d), telemetry(d)));
+  };
+
+  function lead(list, late) {
+    if (!list.length) return 'The run ended before it could judge itself.';
+    const bad = list.filter((v) => v.grade === 'invalid').map((v) => v.phase);
+    const warned = list.filter((v) => v.grade === 'warning').map((v) => v.phase);
+    const lates = late.length ? ' ' + T.plural(late.length, 'late second') + ' of ' + T.state.seconds.length + '.' : ' No late second.';
+    if (bad.length) return 'Do not trust the figures of ' + T.list(bad) + ': there the generator measured itself.' + lates;
+    if (warned.length) return 'The measurement can be used, with a warning in ' + T.list(warned) + '.' + lates;
+    return 'The measurement can be trusted: in every phase the generator was on time.' + lates;
+  }
+
+  function row(v, late) {
+    const i = T.state.config.phases.findIndex((p) => p.name === v.phase);
+    const own = T.state.seconds.filter((s) => s.phase === i);
+    return [v.phase,
+      el('span', { class: 'mark ' + { valid: 'yes', warning: 'maybe', invalid: 'no' }[v.grade] }, v.grade),
+      T.duration(v.lag_p99_ns / 1e9), T.duration(v.response_p50_ns / 1e9), T.percent(v.sent_share), T.percent(v.throttled_share),
+      late.filter((s) => s.phase === i).length + ' of ' + own.length,
+      el('div', { class: 'reasons' }, (v.reasons || []).concat(v.capped ? ['the in-flight cap was reached'] : []).map((r) => el('p', null, r)))];
+  }
+
+  function cores(d) {
+    const e = T.state.config.environment;
+    const rows = [['Cores of the machine', T.count(e.cores)], ['Generator may use', e.gomaxprocs + ' (GOMAXPROCS)'], ['Generator used', T.cores(d.totals.generator_cpu) + ' on average']];
+    if (e.target_gomaxprocs) rows.push(['Target may use', e.target_gomaxprocs + ' (GOMAXPROCS)']);
+    const cpu = d.totals.target_cpu;
+    rows.push(['Target used', cpu ? T.cores(cpu.mean) + ' on average, ' + T.cores(cpu.max) + ' in its busiest second (' + cpu.source + ')' : 'unknown: the target sent no CPU metric']);
+    if (e.reference) rows.push(['Alone, before the run', T.duration(e.reference.mean) + ' mean service time of ' + e.reference.n + ' requests']);
+    const box = el('div', null, el('h3', null, 'Processors'), T.pairs(rows));
+    if (e.bundled) box.append(el('p', { class: 'note' }, 'Generator and target share this machine, so each can slow the other. For figures that travel, run them on two.'));
+    return box;
+  }
+
+  /** A list of names and values. */
+  T.pairs = (rows) => el('dl', { class: 'pairs' }, rows.map(([k, v]) => el('div', null, el('dt', null, k), el('dd', null, v))));
+
+  const tiers = { T0: 'the client’s own view', T1: 'spans or Server-Timing', T2: 'CPU profiles with span labels', T3: 'scheduler timelines' };
+
+  function telemetry(d) {
+    const s = d.signals, cap = s.capabilities || {}, share = T.state.config.environment.trace_share;
+    const rows = [
+      ['Tier', (s.tier || 'T0') + ': ' + (tiers[s.tier] || tiers.T0)],
+      ['Seen', seen(cap)],
+      ['Coverage', T.percent(s.coverage) + ' of kept, sampled exchanges joined to a server span'],
+      ['Spans', T.count(s.spans.received) + ' received, ' + T.count(s.spans.joined) + ' joined' + dropped(s.spans.dropped)],
+      ['Requests sampled', T.percent(share)],
+      ['CPU profiles, metric points', T.count(s.profiles) + ', ' + T.count(s.points)],
+    ];
+    const exporter = Object.entries(s.exporter || {}).filter(([, n]) => n > 0);
+    if (exporter.length) rows.push(['Lost by our own export', exporter.map(([k, n]) => T.count(n) + ' ' + k).join(', ')]);
+    const box = el('div', null, el('h3', null, 'Telemetry of the target'), T.pairs(rows));
+    if (!cap.spans && !cap.profiles) box.append(T.howToSend());
+    for (const line of T.state.end.lost) box.append(el('p', { class: 'warning' }, el('b', null, 'Not read'), ' ', line));
+    return box;
+  }
+
+  function dropped(by) {
+    const all = Object.entries(by || {}).filter(([, n]) => n > 0);
+    return all.length ? '; dropped: ' + all.map(([why, n]) => T.count(n) + ' ' + why).join(', ') : ', none dropped';
+  }
+
+  function seen(cap) {
+    const names = { spans: 'spans', server_timing: 'Server-Timing', profiles: 'CPU profiles', span_labels: 'span labels in profiles', timelines: 'timelines' };
+    const have = Object.keys(names).filter((k) => cap[k]).map((k) => names[k]);
+    const lack = Object.keys(names).filter((k) => !cap[k]).map((k) => names[k]);
+    return (T.list(have) || 'nothing') + (lack.length ? '; not ' + T.list(lack) : '');
+  }
+
+  /** Which environment lines make a target send its telemetry. */
+  T.howToSend = function () {
+    return el('div', { class: 'how' },
+      el('p', null, 'A service that speaks OpenTelemetry sends its spans and metrics here when it starts with the lines that every run prints at its start:'),
+      el('pre', { tabindex: '0' }, 'OTEL_EXPORTER_OTLP_ENDPOINT=http://<address the run prints>\nOTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nOTEL_EXPORTER_OTLP_HEADERS=<token the run prints>\nPYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'));
+  };
+})(window.Taillight);

@@ -1,0 +1,143 @@
+'use strict';
+// The answer first: verdict, key figures, findings, thresholds.
+(function (T) {
+  const el = T.el;
+
+  const words = { pass: 'Pass', fail: 'Fail', invalid: 'Invalid', aborted: 'Aborted' };
+
+  /** What stands in for a verdict's sentence when the run did not live to write one. */
+  function sentence(d) {
+    if (d.reason) return d.reason;
+    if (d.verdict === 'aborted') return 'The run ended before it could judge itself. What had reached the disk is shown.';
+    return 'Verdict: ' + d.verdict + '.';
+  }
+
+  T.header = function () {
+    const c = T.state.config, d = T.state.end.document;
+    return el('header', { class: 'top' },
+      el('span', { class: 'brand' }, el('i', { 'aria-hidden': 'true' }), 'Taillight'),
+      el('span', { class: 'run' }, el('strong', null, c.name || 'run'), ' ', el('span', null, c.id)),
+      el('span', { class: 'chip ' + d.verdict }, words[d.verdict] || d.verdict),
+      T.themeButton());
+  };
+
+  T.verdict = function (section) {
+    const c = T.state.config, d = T.state.end.document;
+    const ran = T.state.seconds.reduce((sum, s) => sum + s.d, 0);
+    section.append(
+      el('div', { class: 'hero ' + d.verdict },
+        el('p', { class: 'word mark ' + ({ pass: 'yes', fail: 'no' }[d.verdict] || 'maybe') }, words[d.verdict] || d.verdict),
+        el('h1', null, sentence(d)),
+        el('p', { class: 'when' }, [c.name, T.wall(c.started), 'ran ' + T.duration(ran), c.environment.target || d.plan.target, 'exit ' + d.exit].filter(Boolean).join(' · '))),
+      figures(d),
+      findings(d),
+      thresholds(d));
+  };
+
+  function figures(d) {
+    const t = d.totals, r = d.latency.response;
+    const errors = t.failed + t.unsent;
+    const bound = t.planned > 0 ? 3 / t.planned : 0;
+    const list = [
+      [T.count(t.planned), 'planned requests', t.unsent ? T.count(t.unsent) + ' never sent' : T.percent(t.planned ? t.sent / t.planned : 0) + ' sent'],
+      [T.rate(t.rate_per_s), 'answered OK', T.count(t.completed) + ' in all'],
+      [T.duration(r.p50), 'response p50', 'n = ' + T.count(r.n)],
+      [T.duration(r.p95), 'response p95', T.times95(r)],
+      [T.duration(r.p99), 'response p99', thin(r.n, 0.99) ? 'few beyond it' : T.count(r.n * 0.01) + ' beyond it'],
+      [T.duration(r.max), 'slowest', r.p50 > 0 ? (r.max / r.p50).toFixed(r.max / r.p50 < 10 ? 1 : 0) + ' × p50' : ''],
+      [T.count(errors), 'failed or unsent', errors ? T.percent(errors / t.planned) : t.planned ? '< ' + T.percent(bound) + ' at 95 %' : ''],
+    ];
+    return el('dl', { class: 'figures-row' }, list.map(([v, what, more]) => el('div', null, el('dt', null, what), el('dd', null, v), more && el('dd', { class: 'more' }, more))));
+  }
+
+  T.times95 = (r) => (r.p50 > 0 ? (r.p95 / r.p50).toFixed(1) + ' × p50' : '');
+
+  /** Whether fewer than ten of n lie beyond quantile q. */
+  const thin = (n, q) => n * (1 - q) < 10;
+  T.thin = thin;
+
+  function findings(d) {
+    const box = el('div', { class: 'findings' }, el('h2', { id: 'findings' }, 'Findings'));
+    if (!d.findings.length) {
+      box.append(T.empty('No rule spoke. Why each stayed silent stands under ', el('a', { href: '#rules' }, 'Rules'), '.'));
+      return box;
+    }
+    box.append(el('ol', null, d.findings.slice(0, 3).map(finding)));
+    const rest = d.findings.slice(3);
+    if (rest.length) box.append(el('details', { class: 'more' }, el('summary', null, T.plural(rest.length, 'more finding')), el('ol', null, rest.map(finding))));
+    return box;
+  }
+
+  const held = {
+    certain: 'Certain: arithmetic on complete counts',
+    strong: 'Strong: an interval excludes the alternative',
+    suggested: 'Suggested: compatible with the data, not proven',
+  };
+
+  function finding(f) {
+    return el('li', { class: 'finding ' + f.severity, id: 'finding-' + f.id },
+      el('div', { class: 'tag' }, el('b', null, f.id), el('span', { class: 'sev mark ' + ({ grave: 'no', notice: 'maybe' }[f.severity] || 'off') }, { grave: 'Grave', notice: 'Notice', info: 'Note' }[f.severity] || f.severity),
+        el('span', { class: 'conf ' + f.confidence, title: held[f.confidence] }, f.confidence)),
+      el('div', { class: 'said' },
+        el('h3', null, f.title),
+        el('p', null, f.claim),
+        (f.evidence || []).length > 0 && el('dl', { class: 'evidence' }, f.evidence.map(evidence)),
+        (f.warnings || []).map((w) => el('p', { class: 'warning' }, el('b', null, 'Warning'), ' ', w)),
+        f.hint && el('p', { class: 'hint' }, el('b', null, 'Hint'), ' ', f.hint)));
+  }
+
+  function evidence(e) {
+    const value = e.text || T.quantity(e.value, e.unit);
+    const link = T.reference(e.ref);
+    return el('div', null, el('dt', null, e.label), el('dd', null, link ? el('a', { href: link.href, class: 'ref', 'data-ref': e.ref, onclick: link.go }, value, el('span', { class: 'to' }, ' ' + link.text)) : value));
+  }
+
+  /** Where a reference of evidence leads on this page. */
+  T.reference = function (ref) {
+    if (!ref) return null;
+    const [kind, ...rest] = ref.split(':');
+    const id = rest.join(':');
+    if (kind === 'exchange' && T.state.end.exchanges.some((x) => String(x.n) === id)) {
+      return { href: '#exchange-' + id, text: 'exchange ' + id, go: (ev) => { ev.preventDefault(); T.showExchange(Number(id)); } };
+    }
+    if (kind === 'span') {
+      const x = T.state.end.exchanges.find((y) => (y.spans || []).some((s) => s.id === id));
+      return x ? { href: '#exchange-' + x.n, text: 'span in exchange ' + x.n, go: (ev) => { ev.preventDefault(); T.showExchange(x.n); } } : null;
+    }
+    if (kind === 'profile') return { href: '#cpu', text: 'flame graph', go: null };
+    if (kind === 'counter') return { href: '#target', text: id, go: null };
+    return null;
+  };
+
+  function thresholds(d) {
+    const box = el('div', { class: 'thresholds' }, el('h2', { id: 'thresholds' }, 'Thresholds'));
+    const list = d.thresholds || [];
+    if (!list.length) {
+      box.append(T.empty('The plan sets no thresholds, so nothing but validity could fail this run.', el('p', null, 'Add lines such as ', el('code', null, 'p99 < 25ms'), ' under ', el('code', null, 'thresholds:'), ' in the plan.')));
+      return box;
+    }
+    box.append(T.wide('Thresholds', T.table(['Threshold', 'Held', 'Observed', 'Not within', 'n planned', 'Where'], list.map((t) => [
+      el('code', null, t.text),
+      el('span', { class: 'mark ' + (t.ok ? 'yes' : 'no') }, t.ok ? 'held' : t.no_data ? 'no data' : 'broken'),
+      t.no_data ? '–' : observed(t, t.observed),
+      /^p\d|max|mean/.test(t.metric) && t.share !== undefined ? T.percent(t.share) : t.metric.startsWith('p') && t.n ? T.percent(0) : '–',
+      T.count(t.n),
+      where(t),
+    ]), { numbers: 2, words: 5 })));
+    box.append(el('p', { class: 'note' }, 'Latency is judged on planned requests: one that failed, was never sent or was cut off counts as slower than the limit.'));
+    return box;
+  }
+
+  function observed(t, v) {
+    if (t.metric === 'rate') return T.rate(v);
+    if (t.metric === 'errors' || t.metric === 'unsent') return T.percent(v);
+    return T.duration(v);
+  }
+
+  function where(t) {
+    const parts = [];
+    if (t.windows) parts.push(T.plural(t.windows, 'window'));
+    if (t.at) parts.push('worst ends at ' + T.offset(t.at / 1e9));
+    return parts.join(', ') || 'whole scope';
+  }
+})(window.Taillight);

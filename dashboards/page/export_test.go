@@ -1,0 +1,12 @@
+package page
+
+import (
+	"io"
+
+	"github.com/taillight-load/taillight/telemetry/archive"
+)
+
+// WriteFrom is Write with histograms from elsewhere than the run's directory.
+func WriteFrom(w io.Writer, run *archive.Run, each func(func(archive.Interval) error) error) error {
+	return write(w, run, each)
+}

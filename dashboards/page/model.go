@@ -1,0 +1,128 @@
+package page
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/taillight-load/taillight/telemetry/archive"
+)
+
+// model is everything a page shows, as the events that the scripts apply.
+type model struct {
+	config  config
+	seconds []second
+	end     end
+}
+
+// config is the first event: what is known when a run starts.
+type config struct {
+	Type        string              `json:"type"` // config
+	ID          string              `json:"id"`
+	Name        string              `json:"name"`
+	Started     time.Time           `json:"started"`
+	Width       float64             `json:"width"` // seconds that a "second" event covers
+	Phases      []phase             `json:"phases"`
+	Steps       []step              `json:"steps"`
+	Settings    []setting           `json:"settings"` // of the plan, in words
+	Environment archive.Environment `json:"environment"`
+	Bins        bins                `json:"bins"`
+}
+
+// phase is a phase of the plan with the time it really took.
+type phase struct {
+	Name  string  `json:"name"`
+	Load  string  `json:"load"`  // in words
+	Start float64 `json:"start"` // seconds since the run's start
+	End   float64 `json:"end"`
+}
+
+// step is one step of the plan.
+type step struct {
+	Name    string `json:"name"`
+	Method  string `json:"method"`
+	Path    string `json:"path"`
+	Journey string `json:"journey"`
+}
+
+// setting is one line of the plan.
+type setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// bins says how latencies are binned: bin i begins at Lowest * 10^(i/PerDecade).
+type bins struct {
+	Lowest    float64 `json:"lowest"` // seconds
+	PerDecade int     `json:"per_decade"`
+}
+
+// second is what happened in one column of time. Latencies are seconds.
+type second struct {
+	Type      string           `json:"type"` // second
+	At        float64          `json:"t"`    // start, seconds since the run's start
+	Width     float64          `json:"d"`    // seconds
+	Phase     int              `json:"phase"`
+	Users     int              `json:"users"`
+	InFlight  int              `json:"in_flight"`
+	Planned   int64            `json:"planned"`
+	Sent      int64            `json:"sent"`
+	OK        int64            `json:"ok"`
+	Failed    int64            `json:"failed"`
+	Unsent    int64            `json:"unsent"`
+	Errors    map[string]int64 `json:"errors,omitempty"`
+	CPU       float64          `json:"cpu"`       // cores the generator used
+	Throttled float64          `json:"throttled"` // share of the time
+	Late      bool             `json:"late,omitempty"`
+	N         int64            `json:"n"`                  // answers behind response and service
+	Response  []float64        `json:"response,omitempty"` // p50, p95, p99, max
+	Service   []float64        `json:"service,omitempty"`
+	Lag       []float64        `json:"lag,omitempty"`
+	Heat      []int64          `json:"heat,omitempty"` // of response: bin, count, bin, count, ...
+}
+
+// end is the last event: what is known when a run is over.
+type end struct {
+	Type      string           `json:"type"` // end
+	Document  archive.Document `json:"document"`
+	Curves    []curve          `json:"curves"`
+	Exchanges []exchange       `json:"exchanges"` // slowest first
+	Kept      int              `json:"kept"`      // exchanges in the archive
+	Profiles  []profiled       `json:"profiles"`  // by service, largest first
+	Series    []series         `json:"series"`
+	Files     []file           `json:"files"`
+	Lost      []string         `json:"lost"` // what could not be read
+	Cut       []string         `json:"cut"`  // what was left out of the page
+}
+
+// encode returns the events as gzipped JSON lines in base64.
+func (m *model) encode() (string, error) {
+	var out bytes.Buffer
+	text := base64.NewEncoder(base64.StdEncoding, &out)
+	zip, err := gzip.NewWriterLevel(text, gzip.BestCompression)
+	if err != nil {
+		return "", err
+	}
+	lines := json.NewEncoder(zip)
+	if err := lines.Encode(m.config); err != nil {
+		return "", fmt.Errorf("configuration: %w", err)
+	}
+	for i := range m.seconds {
+		if err := lines.Encode(m.seconds[i]); err != nil {
+			return "", fmt.Errorf("second %g: %w", m.seconds[i].At, err)
+		}
+	}
+	if err := lines.Encode(m.end); err != nil {
+		return "", fmt.Errorf("results: %w", err)
+	}
+	if err := zip.Close(); err != nil {
+		return "", err
+	}
+	if err := text.Close(); err != nil {
+		return "", err
+	}
+	return out.String(), nil
+}

@@ -1,0 +1,120 @@
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+
+	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/signal"
+)
+
+//go:embed page.tmpl assets
+var assets embed.FS
+
+// scripts returns the page's scripts in the order in which they are joined:
+// each may use what stands before it.
+func scripts() []string {
+	return []string{
+		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "verdict.js", "validity.js", "load.js",
+		"latency.js", "errors.js", "exchanges.js", "waterfall.js", "flame.js", "flameview.js", "target.js", "rules.js", "main.js",
+	}
+}
+
+func styles() []string { return []string{"vendor/uplot.css", "page.css", "parts.css"} }
+
+// view is what the template sees.
+type view struct {
+	Title    string
+	Policy   string
+	Style    template.CSS
+	Script   template.JS
+	Events   template.HTML
+	Document *archive.Document
+	Started  string
+	Top      []signal.Finding
+}
+
+// render writes the page around encoded events.
+func render(w io.Writer, m *model, events string) error {
+	t, err := template.New("page.tmpl").Funcs(template.FuncMap{"duration": duration, "percent": percent}).ParseFS(assets, "page.tmpl")
+	if err != nil {
+		return err
+	}
+	style, err := join(styles())
+	if err != nil {
+		return err
+	}
+	font, err := assets.ReadFile("assets/vendor/inter.woff2")
+	if err != nil {
+		return err
+	}
+	style = strings.Replace(style, "url(inter.woff2)", "url(data:font/woff2;base64,"+base64.StdEncoding.EncodeToString(font)+")", 1)
+	script, err := join(scripts())
+	if err != nil {
+		return err
+	}
+	d := &m.end.Document
+	v := view{
+		Title: fmt.Sprintf("%s: %s, %s", d.Name, d.Verdict, d.ID), Policy: policy(style, script),
+		Style: template.CSS(style), Script: template.JS(script), //nolint:gosec // our own embedded assets
+		Events:   template.HTML(events), //nolint:gosec // base64
+		Document: d, Started: d.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Top: d.Findings,
+	}
+	var page bytes.Buffer
+	if err := t.Execute(&page, v); err != nil {
+		return err
+	}
+	_, err = w.Write(page.Bytes())
+	return err
+}
+
+func join(names []string) (string, error) {
+	var b strings.Builder
+	for _, name := range names {
+		text, err := assets.ReadFile("assets/" + name)
+		if err != nil {
+			return "", err
+		}
+		b.Write(text)
+		b.WriteByte('\n')
+	}
+	return b.String(), nil
+}
+
+// policy allows exactly this style and this script, the embedded font, and
+// nothing that leaves the file.
+func policy(style, script string) string {
+	return "default-src 'none'; style-src '" + hash(style) + "'; script-src '" + hash(script) +
+		"'; font-src data:; img-src data:; base-uri 'none'; form-action 'none'"
+}
+
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// duration writes seconds with 3 digits and a unit.
+func duration(s float64) string {
+	switch {
+	case s == 0:
+		return "0"
+	case s < 1e-3:
+		return fmt.Sprintf("%.3g µs", s*1e6)
+	case s < 1:
+		return fmt.Sprintf("%.3g ms", s*1e3)
+	}
+	return fmt.Sprintf("%.4g s", s)
+}
+
+func percent(part, whole int64) string {
+	if whole == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.3g %%", 100*float64(part)/float64(whole))
+}

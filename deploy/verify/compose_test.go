@@ -1,0 +1,186 @@
+package verify_test
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/taillight-load/taillight/telemetry/names"
+)
+
+const composeFile = "../../docker-compose.yml"
+
+// project loads the compose file as docker compose does, with nothing but env
+// as its environment.
+func project(t *testing.T, env ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{composeFile}, cli.WithEnv(env), cli.WithDiscardEnvFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestComposeHasTheStack(t *testing.T) {
+	p := project(t)
+	want := []string{"collector", "grafana", "prometheus", "pyroscope", "taillight", "target", "tempo"}
+	if got := slices.Sorted(maps.Keys(p.Services)); !slices.Equal(got, want) {
+		t.Fatalf("services %v, want %v", got, want)
+	}
+	target, taillight := p.Services["target"], p.Services["taillight"]
+	if target.Image != taillight.Image || target.Build == nil || target.Build.Dockerfile != taillight.Build.Dockerfile {
+		t.Error("target and taillight are two images, want one")
+	}
+	if _, err := os.Stat(target.Build.Context + "/" + target.Build.Dockerfile); err != nil {
+		t.Error(err)
+	}
+	if target.Command[0] != "target" || taillight.Command[0] != "serve" {
+		t.Errorf("commands %v and %v", target.Command, taillight.Command)
+	}
+}
+
+func TestPublishedPortsAreLocalAndMovable(t *testing.T) {
+	plain := project(t)
+	variable := regexp.MustCompile(`"127\.0\.0\.1:\$\{(\w+):-(\d+)\}:\d+"`)
+	text := read(t, composeFile)
+	var moved []string
+	for _, m := range variable.FindAllStringSubmatch(text, -1) {
+		moved = append(moved, m[1]+"=1"+m[2])
+	}
+	elsewhere := project(t, moved...)
+	seen := map[string]string{}
+	for name, s := range plain.Services {
+		for i, port := range s.Ports {
+			if port.HostIP != "127.0.0.1" {
+				t.Errorf("%s publishes %d on %q", name, port.Target, port.HostIP)
+			}
+			if other := seen[port.Published]; other != "" {
+				t.Errorf("%s and %s both publish %s", name, other, port.Published)
+			}
+			seen[port.Published] = name
+			if got := elsewhere.Services[name].Ports[i].Published; got != "1"+port.Published {
+				t.Errorf("%s: no variable moves port %s", name, port.Published)
+			}
+		}
+	}
+	if len(seen) != len(moved) || len(seen) < 7 {
+		t.Errorf("%d ports, %d variables", len(seen), len(moved))
+	}
+}
+
+func TestImagesArePinned(t *testing.T) {
+	pinned := regexp.MustCompile(`:v?\d+\.\d+\.\d+$`)
+	for name, s := range project(t).Services {
+		if s.Build == nil && !pinned.MatchString(s.Image) {
+			t.Errorf("%s: image %q has no exact version", name, s.Image)
+		}
+	}
+}
+
+// What these tests load must be what the stack runs.
+func TestImagesAreTheVersionsChecked(t *testing.T) {
+	p := project(t)
+	for _, c := range []struct{ service, mod, pattern, prefix string }{
+		{"prometheus", "go.mod", `github.com/prometheus/prometheus v0\.(\d+\.\d+)`, "prom/prometheus:v3."},
+		{"collector", "collector/go.mod", `go.opentelemetry.io/collector/otelcol v(\d+\.\d+\.\d+)`, "otel/opentelemetry-collector-contrib:"},
+	} {
+		version := regexp.MustCompile(c.pattern).FindStringSubmatch(read(t, c.mod))
+		if version == nil {
+			t.Fatalf("%s does not match %s", c.mod, c.pattern)
+		}
+		want := c.prefix + version[1]
+		if c.service == "prometheus" { // module v0.314.0 is release v3.14.0
+			want = c.prefix + strings.TrimPrefix(version[1], "3")
+		}
+		if got := p.Services[c.service].Image; got != want {
+			t.Errorf("%s runs %s, these tests check %s", c.service, got, want)
+		}
+	}
+}
+
+func TestMountsExistAndAreReadOnly(t *testing.T) {
+	p := project(t)
+	binds := 0
+	for name, s := range p.Services {
+		for _, v := range s.Volumes {
+			switch v.Type {
+			case types.VolumeTypeBind:
+				binds++
+				if _, err := os.Stat(v.Source); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				if !v.ReadOnly {
+					t.Errorf("%s may write %s", name, v.Source)
+				}
+			case types.VolumeTypeVolume:
+				if _, ok := p.Volumes[v.Source]; !ok {
+					t.Errorf("%s: volume %s is not declared", name, v.Source)
+				}
+			default:
+				t.Errorf("%s: mount of type %s", name, v.Type)
+			}
+		}
+	}
+	if binds < 7 {
+		t.Errorf("only %d files and folders are mounted", binds)
+	}
+}
+
+// Waiting for a service to be healthy never ends where it has no health check.
+func TestDependenciesCanBeMet(t *testing.T) {
+	p := project(t)
+	for name, s := range p.Services {
+		for on, how := range s.DependsOn {
+			other, ok := p.Services[on]
+			if !ok {
+				t.Errorf("%s waits for %s, which is no service", name, on)
+			}
+			if how.Condition == types.ServiceConditionHealthy && other.HealthCheck == nil {
+				t.Errorf("%s waits for the health of %s, which has no check", name, on)
+			}
+		}
+	}
+}
+
+func TestServicesSpeakToTheRightDoors(t *testing.T) {
+	p := project(t)
+	for _, c := range []struct{ service, variable, want string }{
+		{"target", names.EnvOTLP, "http://collector:4318"},
+		{"target", names.EnvPyroscope, "http://pyroscope:4040"},
+		{"target", names.EnvProfileAddress, "http://taillight:4040"},
+		// Not 4318: what comes in there is sent to Taillight, which would receive its own.
+		{"taillight", names.EnvOTLP, "http://collector:4319"},
+		{"taillight", "TAILLIGHT_HOST", "http://target:8000"},
+		{"taillight", "TAILLIGHT_AUTORUN", "load"},
+		{"grafana", "GF_AUTH_ANONYMOUS_ORG_ROLE", "Viewer"},
+		{"grafana", "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION", "true"},
+		{"grafana", "GF_PLUGINS_PREINSTALL_DISABLED", "true"},
+	} {
+		if got := p.Services[c.service].Environment[c.variable]; got == nil || *got != c.want {
+			t.Errorf("%s: %s is %v, want %s", c.service, c.variable, got, c.want)
+		}
+	}
+	idle := project(t, "TAILLIGHT_AUTORUN=")
+	if got := idle.Services["taillight"].Environment["TAILLIGHT_AUTORUN"]; got == nil || *got != "" {
+		t.Error("an empty TAILLIGHT_AUTORUN does not switch the first run off")
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}

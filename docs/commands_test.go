@@ -1,0 +1,302 @@
+package docs_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var slow = flag.Bool("slow", false, "also run the documented commands that take a load test's time")
+
+// command is one documented command and what runs it. Exactly one of stage,
+// docker and run says so.
+type command struct {
+	line   string // as the documents show it
+	stage  string // the stage of .ci/run that runs it, perhaps with more flags
+	docker bool   // needs a Docker engine: only its compose file is checked
+	run    *run   // run by this test
+}
+
+// run is how this test runs a command.
+type run struct {
+	slow   bool   // takes seconds of load: only with -slow
+	home   bool   // in the repository, not in a scratch folder with taillight on PATH
+	prints string // pattern that its output must match
+	// until makes it a server: once its output matches prints it is
+	// interrupted, and must end by itself.
+	until bool
+}
+
+// Commands stand here once, however many documents show them.
+func commands() []command {
+	return []command{
+		{line: "go test ./...", stage: "test"},
+		{line: "go test -race ./...", stage: "race"},
+		{line: "go generate ./...", stage: "generate"},
+		{line: "go vet ./...", stage: "lint"},
+		{line: "go tool -modfile=.ci/tools/go.mod golangci-lint run", stage: "lint"},
+		{line: "go tool -modfile=.ci/tools/go.mod gofumpt -l -w .", stage: "lint"},
+		{line: "go test ./docs -update", stage: "docs"},
+		{line: "go test ./docs -run TestCommands -slow", stage: "end-to-end"},
+		{line: "bash .ci/run", stage: "build"},
+		{line: "bash .ci/run lint docs", stage: "lint"},
+
+		{line: "docker compose up", docker: true},
+		{line: "docker compose down --volumes", docker: true},
+
+		{line: "go run ./services/taillight run spike", run: &run{slow: true, home: true, prints: `report\.html`}},
+		{line: "go install ./services/taillight", run: &run{home: true}},
+		{line: "taillight run stress", run: &run{slow: true, prints: `report\.html`}},
+		{line: "taillight run checkout.yaml -H http://127.0.0.1:8000", run: &run{slow: true, prints: `report\.html`}},
+		{line: "taillight report " + exampleRun, run: &run{slow: true, prints: `report\.html`}},
+		{line: "taillight selftest", run: &run{slow: true, prints: `omission`}},
+		{line: "taillight target", run: &run{until: true, prints: `127\.0\.0\.1:\d+`}},
+	}
+}
+
+// What the documents write where a reader puts his own, and the test too.
+const (
+	exampleRun  = "runs/20261123-153012-7f3a"
+	exampleHost = "http://127.0.0.1:8000"
+)
+
+// TestCommands holds that every command in the documents is run by something,
+// and runs those that are this test's to run.
+func TestCommands(t *testing.T) {
+	known := commands()
+	shown := map[string]bool{}
+	files := map[string][]string{}
+	for _, d := range documents(t) {
+		for _, f := range d.fences {
+			if name, ok := strings.CutPrefix(f.mark, "file: "); ok {
+				files[name] = f.body
+			}
+			if f.info != "sh" {
+				continue
+			}
+			for _, line := range f.commands() {
+				shown[line] = true
+				i := slices.IndexFunc(known, func(c command) bool { return c.line == line })
+				if i < 0 {
+					t.Errorf("%s:%d: nothing runs: %s", d.path, f.number, line)
+				} else if known[i].docker != (f.mark == "docker") {
+					t.Errorf("%s:%d: a block is marked <!-- docker --> if and only if its commands need Docker: %s", d.path, f.number, line)
+				}
+			}
+		}
+	}
+	w := newWorkshop(t, files)
+	for _, c := range known {
+		t.Run(c.line, func(t *testing.T) {
+			switch {
+			case !shown[c.line]:
+				t.Error("no document shows it: take it out of the table")
+			case c.stage != "":
+				stageExists(t, c.stage)
+			case c.docker:
+				composeConfig(t)
+			default:
+				w.execute(t, c)
+			}
+		})
+	}
+}
+
+// stageExists looks a stage up in .ci/run.
+func stageExists(t *testing.T, name string) {
+	t.Helper()
+	if !strings.Contains(read(t, root+"/.ci/run"), "\nstage_"+name+"() {") {
+		t.Errorf(".ci/run has no stage %s", name)
+	}
+}
+
+// composeConfig lets compose itself read the file; no engine is needed.
+func composeConfig(t *testing.T) {
+	t.Helper()
+	if err := exec.CommandContext(t.Context(), "docker", "compose", "version").Run(); err != nil {
+		t.Skip("no docker compose here")
+	}
+	output(t, "docker", "compose", "config", "--quiet")
+}
+
+// workshop is where commands run: a scratch folder with the files that the
+// documents show, and a PATH that begins with a freshly built taillight.
+type workshop struct {
+	dir string
+	env []string
+}
+
+func newWorkshop(t *testing.T, files map[string][]string) workshop {
+	t.Helper()
+	dir := t.TempDir()
+	for name, body := range files {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), []byte(strings.Join(body, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bin := filepath.Join(dir, "bin")
+	if !testing.Short() {
+		output(t, "go", "build", "-o", bin+string(filepath.Separator), "./services/taillight")
+	}
+	return workshop{dir: dir, env: append(os.Environ(),
+		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"GOBIN="+filepath.Join(dir, "gobin"),
+		"TAILLIGHT_ADDR=127.0.0.1:0", // the default port may be somebody else's
+	)}
+}
+
+// start starts a command line; what it prints goes to out. The caller waits.
+func (w workshop) start(ctx context.Context, c command, out *transcript) (*exec.Cmd, error) {
+	p := exec.CommandContext(ctx, "sh", "-c", "exec "+c.line)
+	p.Dir, p.Env = w.dir, w.env
+	if c.run.home {
+		p.Dir = root
+		p.Env = append(slices.Clone(w.env), "TAILLIGHT_OUT="+filepath.Join(w.dir, "home-run"))
+	}
+	p.Stdout, p.Stderr = out, out
+	p.Cancel = func() error { return p.Process.Signal(syscall.SIGINT) }
+	p.WaitDelay = 20 * time.Second
+	return p, p.Start()
+}
+
+// execute runs one command as a reader would, with his own names put in.
+func (w workshop) execute(t *testing.T, c command) {
+	if testing.Short() || c.run.slow && !*slow {
+		t.Skip("needs -slow; .ci/run end-to-end runs it")
+	}
+	if strings.Contains(c.line, exampleHost) {
+		c.line = strings.ReplaceAll(c.line, exampleHost, w.target(t))
+	}
+	if strings.Contains(c.line, exampleRun) {
+		made, err := filepath.Glob(filepath.Join(w.dir, "runs", "*"))
+		if err != nil || len(made) == 0 {
+			t.Fatalf("no command before this one left a run directory: %v", err)
+		}
+		c.line = strings.ReplaceAll(c.line, exampleRun, made[0])
+	}
+	if c.run.until {
+		w.serve(t, c)
+		return
+	}
+	const tries = 3
+	for try := 1; ; try++ {
+		out, err := w.once(t, c)
+		if err == nil {
+			break
+		}
+		// A load test on a busy machine may rightly call itself invalid.
+		if !strings.Contains(strings.ToLower(out), "invalid") || try == tries {
+			t.Fatalf("%s: %v\n%s", c.line, err, out)
+		}
+		t.Logf("try %d of %d: the run called itself invalid", try, tries)
+		if err := os.RemoveAll(filepath.Join(w.dir, "home-run")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// once runs a command to its end.
+func (w workshop) once(t *testing.T, c command) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	var out transcript
+	p, err := w.start(ctx, c, &out)
+	if err == nil {
+		err = p.Wait()
+	}
+	if err == nil && !regexp.MustCompile(c.run.prints).MatchString(out.String()) {
+		err = fmt.Errorf("prints nothing like %s", c.run.prints)
+	}
+	return out.String(), err
+}
+
+// serve starts a server, waits until it says that it is up, interrupts it and
+// holds that it ends by itself. It returns what the server printed.
+func (w workshop) serve(t *testing.T, c command) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out := transcript{want: regexp.MustCompile(c.run.prints), seen: make(chan struct{})}
+	p, err := w.start(ctx, c, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-out.seen:
+	case <-ctx.Done():
+		t.Errorf("%s: prints nothing like %s\n%s", c.line, c.run.prints, out.String())
+	}
+	cancel() // sends the interrupt
+	var exit *exec.ExitError
+	if err := p.Wait(); errors.As(err, &exit) && !exit.Exited() {
+		t.Errorf("%s: does not end by itself when interrupted: %v\n%s", c.line, err, out.String())
+	}
+}
+
+// target starts the bundled service on a free port for the length of the test
+// and returns its URL.
+func (w workshop) target(t *testing.T) string {
+	t.Helper()
+	c := command{line: "taillight target --addr 127.0.0.1:0", run: &run{}}
+	address := regexp.MustCompile(`"addr":\s*"([^"]+)"`)
+	out := transcript{want: address, seen: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	p, err := w.start(ctx, c, &out)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = p.Wait() // interrupted: its exit code says only that
+	})
+	select {
+	case <-out.seen:
+		return "http://" + address.FindStringSubmatch(out.String())[1]
+	case <-time.After(30 * time.Second):
+		t.Fatalf("%s prints no address:\n%s", c.line, out.String())
+		return ""
+	}
+}
+
+// transcript collects what a process prints and tells when it matches.
+type transcript struct {
+	want *regexp.Regexp
+	seen chan struct{} // closed at the first match; nil when nobody waits
+
+	mu   sync.Mutex
+	text bytes.Buffer
+	told bool
+}
+
+// Write appends to the transcript.
+func (o *transcript) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, err := o.text.Write(p)
+	if o.seen != nil && !o.told && o.want.Match(o.text.Bytes()) {
+		o.told = true
+		close(o.seen)
+	}
+	return n, err
+}
+
+// String returns all that was printed so far.
+func (o *transcript) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}

@@ -1,0 +1,76 @@
+package docs_test
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestLinks follows every relative link to its file and its heading.
+func TestLinks(t *testing.T) {
+	docs := documents(t)
+	followed := 0
+	for _, d := range docs {
+		for _, l := range d.lines {
+			for _, target := range l.links() {
+				if external(target) {
+					continue
+				}
+				followed++
+				if err := follow(docs, d, target); err != nil {
+					t.Errorf("%s:%d: %v", d.path, l.number, err)
+				}
+			}
+		}
+	}
+	t.Logf("%d relative links in %d documents", followed, len(docs))
+}
+
+func external(target string) bool {
+	for _, scheme := range []string{"https://", "http://", "mailto:"} {
+		if strings.HasPrefix(target, scheme) {
+			return true
+		}
+	}
+	return false
+}
+
+// follow resolves a link as a reader of the repository would.
+func follow(docs []document, from document, target string) error {
+	file, anchor, _ := strings.Cut(target, "#")
+	to := from.path
+	if file != "" {
+		to = path.Join(path.Dir(from.path), file)
+	}
+	if path.IsAbs(file) || strings.HasPrefix(to, "..") {
+		return fmt.Errorf("link %s leaves the repository", target)
+	}
+	if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(to))); err != nil {
+		return fmt.Errorf("link %s: there is no %s", target, to)
+	}
+	if anchor == "" {
+		return nil
+	}
+	i := slices.IndexFunc(docs, func(d document) bool { return d.path == to })
+	if i < 0 {
+		return fmt.Errorf("link %s: %s is no document, so it has no headings", target, to)
+	}
+	if !slices.Contains(docs[i].anchors(), anchor) {
+		return fmt.Errorf("link %s: %s has no heading #%s; it has %s", target, to, anchor, strings.Join(docs[i].anchors(), ", "))
+	}
+	return nil
+}
+
+func TestFollowRefuses(t *testing.T) {
+	docs := documents(t)
+	readme := docs[slices.IndexFunc(docs, func(d document) bool { return d.path == "README.md" })]
+	for _, target := range []string{"nowhere.md", "#no-such-heading", "../outside.md", "/etc/passwd", "LICENSE#a"} {
+		if err := follow(docs, readme, target); err == nil {
+			t.Errorf("link %s was followed", target)
+		}
+	}
+}

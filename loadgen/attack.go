@@ -1,0 +1,305 @@
+package loadgen
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Options are what an attack may be told besides its plan. The zero value
+// sends real requests and tells nobody.
+type Options struct {
+	// NewClient makes the connection of one user, or of one arrival at a
+	// time. Nil speaks HTTP/1.1 over connections of loadgen's own.
+	NewClient func() Client
+	// Timer is what the schedule sleeps on.
+	Timer Timer
+	// RunID is carried by Baggage members of that value.
+	RunID string
+	// Baggage is sent with every request.
+	Baggage []BaggageMember
+	// OnSecond gets every second of the run, in order, and a last, shorter
+	// one. It delays the next call when it is slow, never the load.
+	OnSecond func(Second)
+	// Cut, when closed, ends the wait for answers at once.
+	Cut <-chan struct{}
+}
+
+// Attack runs a plan and returns what came of it. Cancelling ctx ends the
+// load; what is in flight then gets the plan's Drain to be answered. The error
+// tells only what kept the attack from starting: all else is in the Result.
+func Attack(ctx context.Context, plan Plan, opts Options) (*Result, error) {
+	plan = plan.WithDefaults()
+	if err := plan.Check(); err != nil {
+		return nil, err
+	}
+	a, err := newAttack(plan, opts)
+	if err != nil {
+		return nil, err
+	}
+	return a.run(ctx), nil
+}
+
+// attack is one run. Its schedule (what is due, who is idle) is behind mu; its
+// books are in rec.
+type attack struct {
+	plan      Plan
+	opts      Options
+	newClient func() Client
+	rec       *recorder
+	requests  [][]*Request // by journey and step
+	groups    []*group
+	spans     []span // of the phases
+	began     time.Time
+	waiter    waiter
+	self      *selfMeter
+	workers   sync.WaitGroup
+
+	mu       sync.Mutex
+	schedule schedule
+	end      time.Duration // nothing that is due later is begun
+	ended    bool
+	busy     int       // workers with something to do
+	idle     []*worker // last in, first out: warm caches, few goroutines
+	all      []*worker
+	clients  []Client      // of arrivals, idle
+	made     []Client      // every one, to be closed
+	arrivals int           // iterations of the open model in progress
+	inFlight int           // requests
+	peak     int           // of inFlight since the last second
+	count    uint64        // iterations begun
+	marks    []SelfSample  // of the generator, at the begin of each phase reached
+	capped   []bool        // by phase: the in-flight cap was reached
+	drained  chan struct{} // closed when ended and busy is zero
+}
+
+// span is when a phase is planned to run: offsets, end excluded.
+type span struct{ start, end time.Duration }
+
+func newAttack(plan Plan, opts Options) (*attack, error) {
+	a := &attack{
+		plan:     plan,
+		opts:     opts,
+		rec:      newRecorder(len(plan.Phases), len(plan.Steps())),
+		end:      plan.Duration(),
+		capped:   make([]bool, len(plan.Phases)),
+		drained:  make(chan struct{}),
+		schedule: schedule{over: make(chan struct{})},
+	}
+	var at time.Duration
+	for i := range plan.Phases {
+		a.spans = append(a.spans, span{at, at + plan.Phases[i].For})
+		a.schedule.push(event{due: at, kind: phaseBegins, index: i})
+		at += plan.Phases[i].For
+	}
+	requests, err := buildRequests(&a.plan, opts)
+	if err != nil {
+		return nil, err
+	}
+	a.requests = requests
+	a.groups = buildGroups(&a.plan)
+	a.newClient = opts.NewClient
+	if a.newClient == nil {
+		dial, err := newDialer(a.plan.Target)
+		if err != nil {
+			return nil, fmt.Errorf("target %q: %w", a.plan.Target, err)
+		}
+		a.newClient = func() Client { return newHTTPClient(dial, a.plan.Timeout, a.now) }
+	}
+	return a, nil
+}
+
+func (a *attack) now() time.Duration { return time.Since(a.began) }
+
+// run is the life of an attack: it owns every goroutine, and waits for all.
+func (a *attack) run(ctx context.Context) *Result {
+	a.waiter = newWaiter(a.opts.Timer)
+	a.self = newSelfMeter()
+	a.began = time.Now()
+	res := &Result{Plan: a.plan, Began: a.began, Phases: make([]PhaseResult, len(a.plan.Phases))}
+	clerk := newClerk(a, res)
+
+	var owned sync.WaitGroup
+	stopClerk := make(chan struct{})
+	owned.Go(func() { clerk.loop(stopClerk) })
+	owned.Go(a.dispatch)
+	stopWatch := context.AfterFunc(ctx, func() { a.stop(StopInterrupted) })
+
+	a.drain(res)
+	stopWatch()
+	a.waiter.close()
+	a.closeAll()
+	a.workers.Wait()
+	close(stopClerk)
+	owned.Wait()
+	clerk.finish()
+	return res
+}
+
+// stop ends the load now, for the first reason given.
+func (a *attack) stop(why StopReason) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended || a.schedule.stopped != StopDone {
+		return
+	}
+	a.schedule.stopped = why
+	a.end = min(a.end, a.now())
+	a.waiter.arm(0)
+}
+
+// drain waits for the end of the load and then for the answers, up to the
+// plan's Drain; what has none by then is in flight for good.
+func (a *attack) drain(res *Result) {
+	<-a.schedule.over
+	timer := time.NewTimer(a.plan.Drain)
+	defer timer.Stop()
+	select {
+	case <-a.drained:
+	case <-timer.C:
+	case <-a.opts.Cut:
+	}
+	res.Elapsed = a.now()
+	res.InFlight = a.rec.cut(res.Elapsed)
+}
+
+// dispatch wakes at what is due and hands it to a worker.
+func (a *attack) dispatch() {
+	for {
+		a.mu.Lock()
+		a.release()
+		next, ok := a.schedule.next()
+		if now := a.now(); now >= a.end {
+			a.finishLoad()
+			a.mu.Unlock()
+			return
+		}
+		wake := a.end
+		if ok {
+			wake = min(wake, next)
+		}
+		a.schedule.armed = wake
+		a.waiter.arm(wake - a.now())
+		a.mu.Unlock()
+		if err := a.waiter.wait(); err != nil {
+			// The timer is gone, which only closing it does.
+			return
+		}
+	}
+}
+
+// release hands out everything that is due. a.mu is held.
+func (a *attack) release() {
+	for t := a.take(); t != nil; t = a.take() {
+		a.busy++
+		if n := len(a.idle); n > 0 {
+			w := a.idle[n-1]
+			a.idle = a.idle[:n-1]
+			w.tasks <- t
+			continue
+		}
+		w := a.newWorker()
+		w.tasks <- t
+		a.workers.Go(func() { a.work(w) })
+	}
+}
+
+// finishLoad closes the schedule. a.mu is held.
+func (a *attack) finishLoad() {
+	a.ended = true
+	a.schedule.close()
+	if a.busy == 0 {
+		close(a.drained)
+	}
+}
+
+// closeAll ends the workers and their connections; a request still in flight
+// fails at once, unrecorded.
+func (a *attack) closeAll() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.made {
+		c.Close()
+	}
+	for _, w := range a.all {
+		close(w.tasks)
+	}
+}
+
+// A worker is a goroutine that carries out one exchange at a time.
+type worker struct {
+	tasks   chan *task // of capacity 1: handing over never blocks
+	stripe  *stripe
+	current *Exchange // in flight; guarded by stripe.mu
+}
+
+func (a *attack) newWorker() *worker {
+	w := &worker{tasks: make(chan *task, 1), stripe: a.rec.stripes[len(a.all)%len(a.rec.stripes)]}
+	w.stripe.mu.Lock()
+	w.stripe.workers = append(w.stripe.workers, w)
+	w.stripe.mu.Unlock()
+	a.all = append(a.all, w)
+	return w
+}
+
+// work carries out tasks until the channel is closed. Between two of them it
+// takes what has fallen due meanwhile, without a wake-up of its own.
+func (a *attack) work(w *worker) {
+	for t := range w.tasks {
+		for t != nil {
+			x, counted := a.exchange(w, t)
+			t = a.after(w, t, x, counted)
+		}
+	}
+}
+
+// exchange carries out one step; counted is false when the run was cut before
+// it was over.
+func (a *attack) exchange(w *worker, t *task) (x *Exchange, counted bool) {
+	it := t.iteration
+	r := a.requests[it.journey][it.step]
+	x = &Exchange{
+		Iteration: it.number, Journey: it.journey, Step: r.step, Phase: t.phase, User: it.user,
+		Intended: t.due, Sent: a.now(),
+	}
+	r.identify(x, a.plan.TraceShare)
+	if !a.rec.begin(w, x) {
+		return x, false
+	}
+	done := *x // what the recorder reads of x while it is in flight stays as it is
+	it.client.Do(r, &done)
+	done.Done = a.now()
+	done.Timings.Blocked = 0
+	done.Timings.Blocked = done.Service() - done.Timings.Sum()
+	return &done, a.rec.finish(w, &done)
+}
+
+// after does what follows an exchange and returns the next task that is due,
+// or nil when the worker should wait for one.
+func (a *attack) after(w *worker, t *task, x *Exchange, counted bool) *task {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.inFlight--
+	if counted {
+		a.follow(t.iteration, x)
+	}
+	if next := a.take(); next != nil {
+		return next
+	}
+	a.rearm()
+	a.busy--
+	a.idle = append(a.idle, w)
+	if a.ended && a.busy == 0 {
+		close(a.drained)
+	}
+	return nil
+}
+
+// rearm brings the dispatcher's wake-up forward when something is due sooner.
+func (a *attack) rearm() {
+	if next, ok := a.schedule.next(); ok && next < a.schedule.armed && !a.ended {
+		a.schedule.armed = next
+		a.waiter.arm(next - a.now())
+	}
+}

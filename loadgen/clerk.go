@@ -1,0 +1,152 @@
+package loadgen
+
+import "time"
+
+// clerk closes the books once a second: it merges the stripes, chooses what is
+// kept, judges thresholds and tells the caller.
+type clerk struct {
+	a      *attack
+	res    *Result
+	keep   keeper
+	judges []*judge
+	n      uint64 // exchanges so far
+	last   time.Duration
+	sum    Iterations
+}
+
+func newClerk(a *attack, res *Result) *clerk {
+	c := &clerk{a: a, res: res, keep: keeper{seed: a.plan.Seed}}
+	for _, t := range a.plan.Thresholds {
+		c.judges = append(c.judges, newJudge(t, &a.plan, a.spans))
+	}
+	return c
+}
+
+func (c *clerk) loop(stop <-chan struct{}) {
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-timer.C:
+		}
+		now := c.a.now()
+		c.second(now)
+		next := (now/time.Second + 1) * time.Second
+		timer.Reset(next - c.a.now())
+	}
+}
+
+// second closes the second that ends at now.
+func (c *clerk) second(now time.Duration) {
+	series, done, iter := c.a.rec.swap()
+	s := Second{Index: c.res.Seconds, Start: c.last, End: now, Series: series, Iterations: iter}
+	c.state(&s)
+	for i := range done {
+		c.n++
+		done[i].N = c.n
+		if c.keep.keep(&done[i]) {
+			s.Kept = append(s.Kept, done[i])
+		}
+	}
+	c.keep.second(c.a.rec.total)
+	c.note(&s)
+	c.res.Seconds++
+	c.last = now
+	for _, j := range c.judges {
+		if j.second(&s) {
+			c.a.stop(StopThreshold)
+		}
+	}
+	if c.a.opts.OnSecond != nil {
+		c.a.opts.OnSecond(s)
+	}
+}
+
+// state fills in what is so at the end of the second.
+func (c *clerk) state(s *Second) {
+	a := c.a
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.Self = a.self.sample()
+	s.Phase = -1
+	s.InFlight = a.inFlight
+	if s.End < a.end {
+		s.Phase = a.phaseAt(s.End)
+		for _, g := range a.groups {
+			if g.turns.Len() > 0 {
+				s.Users += g.turns.Count(s.End - g.span.start)
+			}
+		}
+	}
+	if i := a.phaseAt(s.Start); i < len(c.res.Phases) {
+		ph := &c.res.Phases[i]
+		ph.UsersMax = max(ph.UsersMax, s.Users)
+		ph.InFlightMax = max(ph.InFlightMax, a.peak)
+	}
+	a.peak = a.inFlight
+}
+
+// note adds the second's iterations to the run's.
+func (c *clerk) note(s *Second) {
+	c.sum.Planned += s.Iterations.Planned
+	c.sum.Started += s.Iterations.Started
+	c.sum.Unsent += s.Iterations.Unsent
+	c.sum.Completed += s.Iterations.Completed
+	c.sum.Broken += s.Iterations.Broken
+	c.sum.InFlightAtEnd = c.sum.Started - c.sum.Completed - c.sum.Broken
+	s.Iterations.InFlightAtEnd = c.sum.InFlightAtEnd
+}
+
+// finish closes the last, shorter second and completes the result.
+func (c *clerk) finish() {
+	a := c.a
+	c.second(c.res.Elapsed)
+	c.res.Series = a.rec.series()
+	c.res.Iterations = c.sum
+	c.res.Stopped = a.schedule.stopped
+	c.res.Self = a.self.sample()
+	marks := append(a.marks, c.res.Self)
+	for i := range c.res.Phases {
+		ph := &c.res.Phases[i]
+		ph.Start, ph.End = min(a.spans[i].start, a.end), min(a.spans[i].end, a.end)
+		ph.Capped = a.capped[i]
+		if i+1 < len(marks) {
+			ph.CPU = marks[i+1].CPU - marks[i].CPU
+			ph.Throttled = marks[i+1].Throttled - marks[i].Throttled
+		}
+	}
+	for _, j := range c.judges {
+		c.res.Thresholds = append(c.res.Thresholds, j.result(c.res))
+	}
+}
+
+// Check judges the generator in each phase that was reached.
+func (r *Result) Check() []Validity {
+	var out []Validity
+	for i := range r.Phases {
+		ph := &r.Phases[i]
+		if ph.End <= ph.Start {
+			continue
+		}
+		v := Validity{Phase: r.Plan.Phases[i].Name, Sent: 1, Capped: ph.Capped}
+		var lag, response Distribution
+		var n Counts
+		for k := range r.Series {
+			if se := &r.Series[k]; se.Phase == i {
+				lag.Merge(se.Lag)
+				response.Merge(se.Response)
+				n.Add(se.Counts)
+			}
+		}
+		v.LagP99, v.P50 = lag.Quantile(0.99), response.Quantile(0.5)
+		if n.Planned > 0 {
+			v.Sent = float64(n.Sent) / float64(n.Planned)
+		}
+		v.Throttled = float64(ph.Throttled) / float64(ph.End-ph.Start)
+		v.judge()
+		out = append(out, v)
+	}
+	return out
+}

@@ -1,0 +1,56 @@
+package loadgen
+
+import "time"
+
+// A waiter lets one goroutine sleep until a deadline that others may bring
+// forward. Deadlines are relative, so that the caller's clock is the only one.
+type waiter interface {
+	// wait returns when the armed time has passed; spurious returns are fine.
+	wait() error
+	// arm sets when wait returns, replacing what was armed. It may be called
+	// while another goroutine waits, and after close, when it does nothing.
+	arm(after time.Duration)
+	// close makes wait return at once from then on.
+	close()
+}
+
+// Timer names what the schedule sleeps on.
+type Timer string
+
+// The timers. BestTimer is a timerfd on Linux, whose median lateness is a few
+// tens of microseconds, and the runtime's timers elsewhere, which the
+// network poller rounds up to a millisecond. RuntimeTimer also runs on the
+// fake clock of testing/synctest.
+const (
+	BestTimer    Timer = ""
+	RuntimeTimer Timer = "runtime"
+)
+
+func newWaiter(t Timer) waiter {
+	if t == BestTimer {
+		if w, err := newFDWaiter(); err == nil {
+			return w
+		}
+	}
+	return &runtimeWaiter{timer: time.NewTimer(time.Hour), done: make(chan struct{})}
+}
+
+type runtimeWaiter struct {
+	timer *time.Timer
+	done  chan struct{}
+}
+
+func (w *runtimeWaiter) wait() error {
+	select {
+	case <-w.timer.C:
+	case <-w.done:
+	}
+	return nil
+}
+
+func (w *runtimeWaiter) arm(after time.Duration) { w.timer.Reset(after) }
+
+func (w *runtimeWaiter) close() {
+	w.timer.Stop()
+	close(w.done)
+}

@@ -1,0 +1,425 @@
+// Package bench runs one load test from start to verdict: it starts the
+// bundled target when no host is given, listens for the target's telemetry,
+// attacks, archives as it goes, explains what it archived, and writes the
+// report. The command line and the server share it.
+package bench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/exporter"
+	"github.com/taillight-load/taillight/telemetry/names"
+	"github.com/taillight-load/taillight/telemetry/signal"
+)
+
+// Config says what to run and where its results go.
+type Config struct {
+	// Plan is what to do. An empty Target starts the bundled one.
+	Plan loadgen.Plan
+	// Name of the run; the plan's when empty.
+	Name string
+	// ID of the run; minted when empty.
+	ID string
+	// Dir is the run's directory; Runs/<id> when empty.
+	Dir string
+	// Runs holds the runs that have no Dir; "runs" when empty.
+	Runs string
+	// Version and Command are noted in run.json.
+	Version string
+	Command []string
+	// Executable is this program, started again as the bundled target; the
+	// running one when empty.
+	Executable string
+	// OTLP and Profiles are the addresses the receivers listen on; when
+	// empty the usual ports on loopback, or free ones where those are taken.
+	OTLP, Profiles string
+	// Token, when set, must come with all telemetry. A bundled target gets
+	// one of its own.
+	Token string
+	// Signals takes telemetry from receivers that somebody else runs, instead
+	// of from receivers of this run's own.
+	Signals *Signals
+	// OnStart is told once everything stands and the load is about to begin.
+	OnStart func(Started)
+	// OnProgress is told every second, and may take its time.
+	OnProgress func(Progress)
+	// OnStage is told what is being waited for before and after the load.
+	OnStage func(string)
+	// Cut, when closed, ends every wait at once.
+	Cut <-chan struct{}
+}
+
+// Started says where everything is.
+type Started struct {
+	ID, Dir     string
+	Target      string
+	Bundled     bool
+	TargetPID   int
+	TargetProcs int
+	OTLP        string // base URL of the OTLP receiver
+	Profiles    string // base URL of the profile receiver
+	Plan        loadgen.Plan
+}
+
+// Outcome is a run that has ended.
+type Outcome struct {
+	Run    *archive.Run
+	Report string // path of report.html
+}
+
+// Run carries out one test. Cancelling ctx interrupts the load; the run then
+// ends as usual, with what it has. The error says what kept it from starting,
+// or from being archived at all; everything that a run can tell about itself
+// is in the Outcome, its exit code included.
+func Run(ctx context.Context, cfg Config) (*Outcome, error) {
+	r, err := prepare(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	result, err := r.attack(ctx)
+	if err != nil {
+		r.abandon()
+		return nil, err
+	}
+	r.settle(result)
+	return r.conclude(result)
+}
+
+// run is a test in progress.
+type run struct {
+	Config
+	doc      archive.Document
+	plan     loadgen.Plan
+	archive  *archive.Writer
+	signals  *Signals
+	child    *child
+	exporter *exporter.Exporter
+	watch    watch
+	kept     []loadgen.Exchange
+}
+
+// prepare makes everything stand that the load needs.
+func prepare(ctx context.Context, cfg Config) (*run, error) {
+	r := &run{Config: cfg, plan: cfg.Plan.WithDefaults(), signals: cfg.Signals}
+	bundled := r.plan.Target == ""
+	if bundled {
+		// Checked before anything is started, with an address of the right form.
+		r.plan.Target = "http://127.0.0.1:1"
+	}
+	if err := r.plan.Check(); err != nil {
+		return nil, err
+	}
+	if !bundled {
+		if err := reachable(ctx, r.plan.Target); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.identify(); err != nil {
+		return nil, err
+	}
+	r.doc = r.document(bundled)
+	w, err := archive.Create(r.Dir, r.doc)
+	if err != nil {
+		return nil, err
+	}
+	r.archive = w
+	if err := r.start(ctx, bundled); err != nil {
+		r.abandon()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *run) identify() error {
+	if r.ID == "" {
+		id, err := NewID(time.Now())
+		if err != nil {
+			return err
+		}
+		r.ID = id
+	}
+	if r.Dir == "" {
+		r.Dir = filepath.Join(cmp.Or(r.Runs, "runs"), r.ID)
+	}
+	if r.Name == "" {
+		r.Name = r.plan.Name
+	}
+	return nil
+}
+
+// start brings up receivers, target and exporter, and takes the reference.
+func (r *run) start(ctx context.Context, bundled bool) error {
+	if bundled && r.Token == "" && r.signals == nil {
+		r.Token = newToken()
+	}
+	if r.signals == nil {
+		s, err := Listen(ListenOptions{OTLP: r.OTLP, Profiles: r.Profiles, Token: r.Token, Private: bundled})
+		if err != nil {
+			return err
+		}
+		r.signals = s
+	}
+	r.signals.attach(r.archive)
+	if bundled {
+		r.stage("starting the target")
+		c, err := startTarget(ctx, r)
+		if err != nil {
+			return err
+		}
+		r.child = c
+		r.plan.Target = "http://" + c.Addr
+	}
+	if err := r.reference(ctx); err != nil {
+		return err
+	}
+	r.doc.Plan = r.plan
+	r.doc.Environment.Target = r.plan.Target
+	return r.archive.Begin(r.doc)
+}
+
+func (r *run) startExporter(ctx context.Context) (*exporter.Exporter, error) {
+	o := exporter.Options{RunID: r.ID, Version: r.Version, Began: time.Now(), Target: r.plan.Target}
+	for i := range r.plan.Phases {
+		o.Phases = append(o.Phases, r.plan.Phases[i].Name)
+	}
+	for _, name := range r.plan.Steps() {
+		o.Steps = append(o.Steps, exporter.Step{Name: name, Method: methodOf(&r.plan, name)})
+	}
+	return exporter.New(ctx, o)
+}
+
+func methodOf(p *loadgen.Plan, step string) string {
+	for i := range p.Journeys {
+		for _, s := range p.Journeys[i].Steps {
+			if s.Name == step {
+				return s.Method
+			}
+		}
+	}
+	return ""
+}
+
+// attack runs the load.
+func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
+	if r.OnStart != nil {
+		r.OnStart(r.started())
+	}
+	r.watch.plan = &r.plan
+	// Last of all, so that its anchor is that of the load.
+	e, err := r.startExporter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.exporter = e
+	return loadgen.Attack(ctx, r.plan, loadgen.Options{
+		RunID:    r.ID,
+		Baggage:  baggage(),
+		OnSecond: r.second,
+		Cut:      r.Cut,
+	})
+}
+
+func (r *run) started() Started {
+	s := Started{
+		ID: r.ID, Dir: r.Dir, Target: r.plan.Target, Bundled: r.child != nil,
+		OTLP: r.signals.OTLP, Profiles: r.signals.Profiles, Plan: r.plan,
+		TargetProcs: r.doc.Environment.TargetProcs,
+	}
+	if r.child != nil {
+		s.TargetPID = r.child.PID
+	}
+	return s
+}
+
+// baggage is what every request says about the run, in our words and in k6's.
+func baggage() []loadgen.BaggageMember {
+	return []loadgen.BaggageMember{
+		{Key: names.BaggageRunID, Value: loadgen.BaggageRunID},
+		{Key: names.BaggagePhase, Value: loadgen.BaggagePhase},
+		{Key: names.BaggageStep, Value: loadgen.BaggageStep},
+		{Key: names.BaggageK6RunID, Value: loadgen.BaggageRunID},
+		{Key: names.BaggageK6Phase, Value: loadgen.BaggagePhase},
+		{Key: names.BaggageK6Step, Value: loadgen.BaggageStep},
+	}
+}
+
+// second passes a second on to everybody who keeps or shows it. An archive
+// that cannot be written goes on being skipped; the end tells.
+func (r *run) second(s loadgen.Second) {
+	_ = r.archive.Second(s)
+	r.exporter.Second(s)
+	r.kept = append(r.kept, s.Kept...)
+	if r.OnProgress != nil {
+		r.OnProgress(r.watch.second(s, r.signals.store))
+	}
+}
+
+func (r *run) stage(what string) {
+	if r.OnStage != nil {
+		r.OnStage(what)
+	}
+}
+
+// joinWait is how long the run waits for the spans of what it kept.
+const joinWait = 8 * time.Second
+
+// settle waits for the telemetry that is still under way, ends the target and
+// closes the receivers.
+func (r *run) settle(result *loadgen.Result) {
+	r.stage("waiting for the spans of this run")
+	r.signals.join(r.kept, joinWait, r.Cut)
+	if r.child != nil {
+		r.stage("stopping the target")
+		r.child.stop(r.Cut)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), joinWait)
+	defer cancel()
+	r.signals.detach()
+	if r.Signals == nil {
+		r.signals.Close(ctx)
+	}
+	r.doc.Tabulate(result, r.kept)
+}
+
+// conclude archives the end, reads the archive back and explains it: what is
+// concluded live is what `taillight report` will conclude from the files.
+func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
+	r.stage("explaining")
+	r.doc.Signals.Spans.Dropped = r.signals.dropped()
+	broken := r.archive.Err()
+	if err := r.archive.Finish(r.doc); err != nil && broken == nil {
+		broken = err
+	}
+	out, err := archive.Open(r.Dir)
+	if err != nil {
+		return nil, errors.Join(broken, err, r.archive.Close())
+	}
+	if broken != nil {
+		// The files hold less than the run: the tables are those of memory.
+		out.Document = r.doc
+	}
+	if err := Explain(out, result); err != nil {
+		return nil, errors.Join(err, r.archive.Close())
+	}
+	if broken != nil {
+		out.Verdict, out.Exit = signal.Invalid, signal.ExitBroken
+		out.Reason = "the archive is incomplete: " + broken.Error()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), joinWait)
+	defer cancel()
+	// What could not be sent is counted, and said in run.json.
+	_ = r.exporter.Shutdown(ctx, string(out.Verdict))
+	out.Signals.Exporter = r.exported()
+	r.stage("writing the report")
+	if err := r.archive.Finish(out.Document); err != nil && broken == nil {
+		out.Verdict, out.Exit, out.Reason = signal.Invalid, signal.ExitBroken, "the archive is incomplete: "+err.Error()
+	}
+	report, err := WriteReport(out)
+	if err != nil && broken == nil {
+		out.Verdict, out.Exit, out.Reason = signal.Invalid, signal.ExitBroken, "the report could not be written: "+err.Error()
+	}
+	return &Outcome{Run: out, Report: report}, r.archive.Close()
+}
+
+// exported accounts for our own export: what was lost of it, and how many of
+// the kept exchanges became client spans.
+func (r *run) exported() map[string]int64 {
+	if r.exporter == nil {
+		return nil
+	}
+	out := r.exporter.Dropped()
+	if out == nil {
+		out = map[string]int64{}
+	}
+	out["client_spans_sent"], out["client_spans_kept"] = r.exporter.Spans()
+	return out
+}
+
+// abandon ends what was started for a run that will not take place.
+func (r *run) abandon() {
+	if r.child != nil {
+		r.child.stop(r.Cut)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), joinWait)
+	defer cancel()
+	if r.signals != nil {
+		r.signals.detach()
+		if r.Signals == nil {
+			r.signals.Close(ctx)
+		}
+	}
+	_ = r.exporter.Shutdown(ctx, string(signal.Aborted))
+	// Nothing was measured: an empty directory would only be in the way.
+	_ = r.archive.Close()
+	_ = os.RemoveAll(r.Dir)
+}
+
+// referenceRequests is how many requests the solo reference sends.
+const referenceRequests = 20
+
+// reference measures the target alone, when the plan has users whose limit it
+// will tell, and reading is all that its first journey does.
+func (r *run) reference(ctx context.Context) error {
+	if !usesUsers(&r.plan) || !readsOnly(&r.plan.Journeys[0]) {
+		return nil
+	}
+	r.stage("measuring the target alone")
+	mean, n, err := loadgen.Reference(ctx, r.plan, loadgen.Options{RunID: r.ID}, referenceRequests)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		r.doc.Environment.Reference = &archive.Reference{N: n, Mean: mean.Seconds()}
+	}
+	return nil
+}
+
+func usesUsers(p *loadgen.Plan) bool {
+	for i := range p.Phases {
+		if p.Phases[i].Users != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func readsOnly(j *loadgen.Journey) bool {
+	for i := range j.Steps {
+		if m := j.Steps[i].Method; m != http.MethodGet && m != http.MethodHead {
+			return false
+		}
+	}
+	return true
+}
+
+// document is run.json as it stands before the load.
+func (r *run) document(bundled bool) archive.Document {
+	env := environment(r.Version, r.Command)
+	env.Bundled = bundled
+	env.Target = r.plan.Target
+	env.TraceShare = r.plan.TraceShare
+	if bundled {
+		env.TargetProcs = targetProcs()
+	}
+	return archive.Document{
+		Schema: archive.Schema, ID: r.ID, Name: r.Name, Started: time.Now().UTC(),
+		Plan: r.plan, Environment: env,
+	}
+}
+
+// reachable asks for the target's attention before anything else is set up.
+func reachable(ctx context.Context, target string) error {
+	if err := dialOnce(ctx, target); err != nil {
+		return fmt.Errorf("target %s: %w: start the service, or name another by -H", target, err)
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/taillight-load/taillight/telemetry/names"
+)
+
+// child is the bundled target, running as a process of its own. It holds a
+// pipe on its standard input: when this process ends, however it ends, the
+// pipe closes and the target follows.
+type child struct {
+	Addr  string `json:"addr"`
+	Admin string `json:"admin"`
+	PID   int    `json:"pid"`
+
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	stderr *tail
+	exited chan struct{}
+	waited sync.WaitGroup
+	err    error // of Wait; read after exited
+}
+
+// How long the target may take to stand, and to end.
+const (
+	startWait = 15 * time.Second
+	stopWait  = 10 * time.Second
+)
+
+func startTarget(ctx context.Context, r *run) (*child, error) {
+	exe := r.Executable
+	if exe == "" {
+		var err error
+		if exe, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("starting the target: %w", err)
+		}
+	}
+	c := &child{stderr: &tail{}, exited: make(chan struct{})}
+	// Not bound to ctx: an interrupted run still needs its target, for the
+	// answers and the telemetry that are under way.
+	c.cmd = exec.Command(exe, "target", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--child")
+	c.cmd.Env = targetEnv(os.Environ(), r)
+	c.cmd.Stderr = c.stderr
+	c.cmd.SysProcAttr = ownGroup()
+	stdin, err := c.cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting the target: %w", err)
+	}
+	c.stdin = stdin
+	stdout, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting the target: %w", err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the target: %w", err)
+	}
+	ready := make(chan error, 1)
+	c.waited.Go(func() { c.tend(stdout, ready) })
+	select {
+	case err = <-ready:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-time.After(startWait):
+		err = fmt.Errorf("it did not stand within %s", startWait)
+	}
+	if err != nil {
+		c.kill()
+		return nil, fmt.Errorf("starting the target: %w%s", err, c.stderr.said())
+	}
+	return c, nil
+}
+
+// tend reads the target's one line, and waits for its end.
+func (c *child) tend(stdout io.Reader, ready chan<- error) {
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, c)
+	}
+	if errors.Is(err, io.EOF) {
+		err = errors.New("it ended at once")
+	}
+	ready <- err
+	c.err = c.cmd.Wait()
+	close(c.exited)
+}
+
+// stop closes the pipe, which lets the target send what telemetry it has, and
+// ends it by force when that takes too long.
+func (c *child) stop(cut <-chan struct{}) {
+	_ = c.stdin.Close()
+	select {
+	case <-c.exited:
+	case <-cut:
+		c.kill()
+	case <-time.After(stopWait):
+		c.kill()
+	}
+	c.waited.Wait()
+}
+
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill()
+	c.waited.Wait()
+}
+
+// targetProcs splits the cores between generator and target. On one or two
+// cores nothing is gained by a split: the generator needs little of one, and
+// the target had better be able to use both.
+func targetProcs() int {
+	n := runtime.NumCPU()
+	if n <= 2 {
+		return n
+	}
+	return n - max(1, n/4)
+}
+
+// targetEnv is the environment of the target: this process's, less everything
+// that would make its telemetry go elsewhere.
+func targetEnv(environ []string, r *run) []string {
+	env := slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
+		return strings.HasPrefix(kv, "OTEL_") || strings.HasPrefix(kv, "PYROSCOPE_") ||
+			strings.HasPrefix(kv, "TAILLIGHT_") || strings.HasPrefix(kv, "GOMAXPROCS=")
+	})
+	return append(env,
+		names.EnvOTLP+"="+r.signals.OTLP,
+		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+		names.EnvOTLPHeaders+"="+names.TokenHeader+"="+r.Token,
+		names.EnvServiceName+"="+names.ServiceTarget,
+		names.EnvResource+"="+names.AttrRunID+"="+r.ID,
+		names.EnvProfileAddress+"="+r.signals.Profiles,
+		"GOMAXPROCS="+strconv.Itoa(targetProcs()),
+	)
+}
+
+// tail keeps the end of what a process says.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+const tailBytes = 4096
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	t.buf = t.buf[max(0, len(t.buf)-tailBytes):]
+	return len(p), nil
+}
+
+// said returns what was said, ready to follow an error.
+func (t *tail) said() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := bytes.TrimSpace(t.buf); len(s) > 0 {
+		return ": " + string(s)
+	}
+	return ""
+}

@@ -1,0 +1,93 @@
+// Package selftest lets the tool prove its own accuracy on the machine it runs
+// on: each test sets up a situation whose right answer is known, measures it
+// as a run would, and holds the figures against that answer.
+package selftest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Row is one figure held against what is right.
+type Row struct {
+	Test string // omission
+	Case string // what was set up
+	What string // p99, sent, ...
+	Want string // the right answer, and how far off it may be
+	Got  string
+	Note string // the formula's figure, or why it may differ
+	OK   bool
+}
+
+// Options choose how long the tests take.
+type Options struct {
+	// Full runs the long form: the published durations.
+	Full bool
+	// OnStage is told what runs now.
+	OnStage func(string)
+}
+
+type test struct {
+	name string
+	run  func(context.Context, Options) ([]Row, error)
+}
+
+func tests() []test {
+	return []test{{"omission", omission}}
+}
+
+// Names lists the tests.
+func Names() []string {
+	var names []string
+	for _, t := range tests() {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+// Run runs the named tests, all of them when there is no name, and returns
+// their rows. The error tells what kept a test from running.
+func Run(ctx context.Context, names []string, o Options) ([]Row, error) {
+	if o.OnStage == nil {
+		o.OnStage = func(string) {}
+	}
+	if len(names) == 0 {
+		names = Names()
+	}
+	var rows []Row
+	for _, name := range names {
+		t, err := find(name)
+		if err != nil {
+			return nil, err
+		}
+		r, err := t.run(ctx, o)
+		if err != nil {
+			return rows, fmt.Errorf("selftest %s: %w", name, err)
+		}
+		rows = append(rows, r...)
+	}
+	return rows, nil
+}
+
+// UnknownTestError is a name that no test has.
+type UnknownTestError struct{ Name string }
+
+// Error lists the tests that exist.
+func (e *UnknownTestError) Error() string {
+	return fmt.Sprintf("no selftest %q: there are %s", e.Name, strings.Join(Names(), ", "))
+}
+
+func find(name string) (test, error) {
+	for _, t := range tests() {
+		if t.name == name {
+			return t, nil
+		}
+	}
+	return test{}, &UnknownTestError{name}
+}
+
+func inMS(d time.Duration) string {
+	return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/plan"
+	"github.com/taillight-load/taillight/services/bench"
+)
+
+// planOptions are the flags that change a plan and say where its run goes. A
+// flag beats its TAILLIGHT_* variable, which beats the plan.
+type planOptions struct {
+	users      int
+	spawnRate  float64
+	runTime    string
+	rate       string
+	think      string
+	host       string
+	seed       uint64
+	traceShare float64
+	id, out    string
+	runs       string
+	flags      *pflag.FlagSet
+}
+
+func (o *planOptions) register(f *pflag.FlagSet) {
+	o.flags = f
+	f.IntVarP(&o.users, "users", "u", 0, "most users at once (closed model)")
+	f.Float64VarP(&o.spawnRate, "spawn-rate", "r", 0, "users that start per second; 0 is all at once")
+	f.StringVarP(&o.runTime, "run-time", "t", "", "`TIME` from the start, the ramp included: 300s, 20m, 1h30m")
+	f.StringVarP(&o.host, "host", "H", "", "base `URL` of the service; without one the bundled target is started")
+	f.StringVar(&o.rate, "rate", "", "arrivals per second (open model): 100 or 100/s")
+	f.StringVar(&o.think, "think", "", "pause between a user's turns: 200ms, 100ms..300ms, exp 200ms, pacing 1s")
+	f.Uint64Var(&o.seed, "seed", 0, "of every random choice: same seed, same schedule")
+	f.Float64Var(&o.traceShare, "trace-share", 1, "share of requests whose trace is sampled, 0 to 1")
+	f.StringVar(&o.id, "id", "", "run id; minted when empty")
+	f.StringVar(&o.out, "out", "", "directory of the run (default RUNS/ID)")
+	f.StringVar(&o.runs, "runs", "runs", "directory that holds the runs")
+}
+
+// plan reads the named plan, a built-in test or a file, and puts the flags
+// over it.
+func (o *planOptions) plan(name string) (*loadgen.Plan, error) {
+	p, err := readPlan(name)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	over, err := o.overrides()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	out, err := over.Apply(p)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return out, nil
+}
+
+func readPlan(name string) (*loadgen.Plan, error) {
+	if p, err := plan.Builtin(name); err == nil {
+		return p, nil
+	}
+	data, err := os.ReadFile(name)
+	switch {
+	case err == nil:
+		return plan.Parse(name, data)
+	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, "./\\"):
+		_, err = plan.Builtin(name) // says which there are
+		return nil, fmt.Errorf("%w, and no file of that name", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("plan %s: no such file", name)
+	}
+	return nil, fmt.Errorf("plan: %w", err)
+}
+
+func (o *planOptions) overrides() (plan.Overrides, error) {
+	v := plan.Overrides{Host: strings.TrimSuffix(o.host, "/")}
+	if o.flags.Changed("users") {
+		v.Users = &o.users
+	}
+	if o.flags.Changed("spawn-rate") {
+		v.SpawnRate = &o.spawnRate
+	}
+	if o.flags.Changed("seed") {
+		v.Seed = &o.seed
+	}
+	if o.flags.Changed("trace-share") {
+		v.TraceShare = &o.traceShare
+	}
+	if o.runTime != "" {
+		d, err := parseTime(o.runTime)
+		if err != nil {
+			return v, fmt.Errorf("--run-time %s: give a time such as 90s, 20m or 1h30m", o.runTime)
+		}
+		v.RunTime = &d
+	}
+	if o.rate != "" {
+		r, err := strconv.ParseFloat(strings.TrimSuffix(o.rate, "/s"), 64)
+		if err != nil {
+			return v, fmt.Errorf("--rate %s: give arrivals per second, such as 100 or 100/s", o.rate)
+		}
+		v.Rate = &r
+	}
+	if o.think != "" {
+		t, err := plan.ParseThink(o.think)
+		if err != nil {
+			return v, fmt.Errorf("--think: %w", err)
+		}
+		v.Think = &t
+	}
+	return v, nil
+}
+
+// parseTime reads Go's durations, and plain numbers as seconds, as Locust does.
+func parseTime(s string) (time.Duration, error) {
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		return time.Duration(n * float64(time.Second)), nil
+	}
+	return time.ParseDuration(s)
+}
+
+// config is the run of a plan.
+func (o *planOptions) config(w *world, p loadgen.Plan) bench.Config {
+	cfg := bench.Config{Plan: p, ID: o.id, Dir: o.out, Runs: o.runs, Version: w.version}
+	cfg.Command = append([]string{"taillight"}, w.args...)
+	return cfg
+}

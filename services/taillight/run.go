@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taillight-load/taillight/loadgen/plan"
+	"github.com/taillight-load/taillight/services/bench"
+)
+
+type runOptions struct {
+	planOptions
+	headless, json   bool
+	html, csv, junit string
+}
+
+func runCommand(w *world) *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run PLAN",
+		Short: "Run a load test and explain it",
+		Long:  "Run carries out a plan: a built-in test or a YAML file. Without --host it starts the bundled target.\n\nBuilt-in tests:\n" + builtins(),
+		Args:  exactly(1, "one plan: "+builtinNames()+", or a YAML file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runPlan(cmd.Context(), w, &o, args[0])
+		},
+	}
+	f := cmd.Flags()
+	o.register(f)
+	f.BoolVar(&o.headless, "headless", false, "plain lines instead of the live display")
+	f.BoolVar(&o.json, "json", false, "print run.json to standard output, everything else to standard error")
+	f.StringVar(&o.html, "html", "", "also write the report to `FILE`")
+	f.StringVar(&o.csv, "csv", "", "write Locust's CSV files, named `PREFIX`_stats.csv and so on")
+	f.StringVar(&o.junit, "junit", "", "write the thresholds as JUnit XML to `FILE`")
+	return cmd
+}
+
+func builtins() string {
+	var b strings.Builder
+	for _, info := range plan.Builtins() {
+		fmt.Fprintf(&b, "  %-11s %s\n", info.Name, info.Summary)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func builtinNames() string {
+	var names []string
+	for _, info := range plan.Builtins() {
+		names = append(names, info.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
+	p, err := o.plan(name)
+	if err != nil {
+		return err
+	}
+	out := w.stdout
+	if o.json {
+		out = w.stderr
+	}
+	s := newStyle(out, w.getenv)
+	if o.headless {
+		s.live = false
+	}
+	d := newDisplay(out, s)
+	ctx, cut, stop := interrupted(ctx, func(n int) {
+		if n == 1 {
+			d.say("interrupted: no new requests; waiting for answers and telemetry (Ctrl-C again cuts that short)")
+		} else {
+			d.say("cut short: writing what there is (Ctrl-C again ends at once)")
+		}
+	})
+	defer stop()
+
+	cfg := o.config(w, *p)
+	cfg.OnStart, cfg.OnProgress, cfg.OnStage, cfg.Cut = d.start, d.progress, d.stage, cut
+	res, err := bench.Run(ctx, cfg)
+	d.end()
+	if err != nil {
+		return err
+	}
+	printRun(out, res.Run, s)
+	if res.Report != "" {
+		fmt.Fprintf(out, "\nreport  %s\n", res.Report)
+	}
+	if err := o.export(w, res); err != nil {
+		return err
+	}
+	if res.Run.Exit != 0 {
+		return exitError(res.Run.Exit)
+	}
+	return nil
+}
+
+// export writes the run in the other forms that were asked for. All are tried.
+func (o *runOptions) export(w *world, res *bench.Outcome) error {
+	var errs []error
+	if o.json {
+		enc := json.NewEncoder(w.stdout)
+		enc.SetIndent("", "  ")
+		errs = append(errs, enc.Encode(res.Run.Document))
+	}
+	if o.csv != "" {
+		errs = append(errs, writeCSV(o.csv, res.Run))
+	}
+	if o.junit != "" {
+		errs = append(errs, writeJUnit(o.junit, res.Run))
+	}
+	if o.html != "" && res.Report != "" {
+		b, err := os.ReadFile(res.Report)
+		if err == nil {
+			err = os.WriteFile(o.html, b, 0o644)
+		}
+		if err != nil {
+			err = fmt.Errorf("--html: %w", err)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

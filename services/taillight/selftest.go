@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taillight-load/taillight/services/selftest"
+	"github.com/taillight-load/taillight/telemetry/signal"
+)
+
+func selftestCommand(w *world) *cobra.Command {
+	var full bool
+	cmd := &cobra.Command{
+		Use:       "selftest [NAME...]",
+		Short:     "Prove the tool's own accuracy on this machine",
+		Long:      "Selftest sets up situations whose right answer is known and measures them as a run would. It prints a\ntable and exits 1 when a row is off. Tests: " + strings.Join(selftest.Names(), ", ") + ".",
+		ValidArgs: selftest.Names(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, _, stop := interrupted(cmd.Context(), func(int) {})
+			defer stop()
+			s := newStyle(w.stdout, w.getenv)
+			rows, err := selftest.Run(ctx, args, selftest.Options{Full: full, OnStage: func(what string) {
+				fmt.Fprintln(w.stderr, what+" …")
+			}})
+			var unknown *selftest.UnknownTestError
+			if errors.As(err, &unknown) {
+				return usageError{err}
+			}
+			if err != nil {
+				return err
+			}
+			return printSelftest(w, rows, s)
+		},
+	}
+	cmd.Flags().BoolVar(&full, "full", false, "run the long form")
+	return cmd
+}
+
+// printSelftest prints the rows, grouped by case, and fails when one is off.
+func printSelftest(w *world, rows []selftest.Row, s style) error {
+	off, last := 0, ""
+	var group [][]string
+	flush := func() {
+		if len(group) > 0 {
+			table(w.stdout, group, 1)
+		}
+		group = nil
+	}
+	for _, r := range rows {
+		if r.Case != last {
+			flush()
+			fmt.Fprintf(w.stdout, "\n%s  %s\n", s.paint(bold, r.Test), r.Case)
+			group, last = [][]string{{"", "figure", "truth", "measured", "beside it"}}, r.Case
+		}
+		mark := s.paint(green, "✓")
+		if !r.OK {
+			off++
+			mark = s.paint(red, "✗")
+		}
+		group = append(group, []string{mark, r.What, r.Want, r.Got, r.Note})
+	}
+	flush()
+	if off > 0 {
+		fmt.Fprintf(w.stdout, "\n%d of %d figures are off\n", off, len(rows))
+		return exitError(signal.ExitFail)
+	}
+	fmt.Fprintf(w.stdout, "\nall %d figures are right\n", len(rows))
+	return nil
+}

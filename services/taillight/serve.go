@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taillight-load/taillight/services/bench"
+	"github.com/taillight-load/taillight/telemetry/archive"
+)
+
+type serveOptions struct {
+	planOptions
+	web, otlp, profiles string
+	autorun             string
+	wait                time.Duration
+}
+
+func serveCommand(w *world) *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Receive telemetry, run a plan on start, and show the runs",
+		Long:  "Serve keeps receivers open, runs the plan of --autorun against --host once that answers, and serves a\npage with the runs and their reports until it is interrupted.",
+		Args:  exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), w, &o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.web, "web", "127.0.0.1:8089", "`HOST:PORT` of the page")
+	f.StringVar(&o.otlp, "otlp", "127.0.0.1:4318", "`HOST:PORT` that receives OTLP over HTTP")
+	f.StringVar(&o.profiles, "profiles", "127.0.0.1:4040", "`HOST:PORT` that receives profiles as Pyroscope does")
+	f.StringVar(&o.autorun, "autorun", "", "`PLAN` to run on start: a built-in test or a file")
+	f.DurationVar(&o.wait, "wait", 2*time.Minute, "how long to wait for the host before --autorun gives up")
+	o.register(f)
+	return cmd
+}
+
+func serve(ctx context.Context, w *world, o *serveOptions) error {
+	ctx, cut, stop := interrupted(ctx, func(int) {})
+	defer stop()
+	signals, err := bench.Listen(bench.ListenOptions{OTLP: o.otlp, Profiles: o.profiles})
+	if err != nil {
+		return err
+	}
+	defer signals.Close(ctx)
+	web, err := net.Listen("tcp", o.web)
+	if err != nil {
+		return fmt.Errorf("page: %w: choose another address by --web", err)
+	}
+	srv := &http.Server{
+		Handler: runsPage(o.runs), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(web) }()
+	fmt.Fprintf(w.stdout, "page      http://%s\nOTLP      %s\nprofiles  %s\n", web.Addr(), signals.OTLP, signals.Profiles)
+
+	ran := autorun(ctx, w, o, signals, cut)
+	if ran == nil {
+		<-ctx.Done()
+	}
+	end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if srv.Shutdown(end) != nil {
+		_ = srv.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return ran
+}
+
+// autorun runs the plan that was asked for; nil when there is none, or when it
+// ran, whatever came of it: the page shows that.
+func autorun(ctx context.Context, w *world, o *serveOptions, signals *bench.Signals, cut <-chan struct{}) error {
+	if o.autorun == "" {
+		return nil
+	}
+	p, err := o.plan(o.autorun)
+	if err != nil {
+		return err
+	}
+	if p.Target == "" {
+		return usageError{errors.New("--autorun needs a host: name it by -H")}
+	}
+	if err := bench.Await(ctx, p.Target, o.wait); err != nil {
+		return err
+	}
+	d := newDisplay(w.stdout, style{})
+	cfg := o.config(w, *p)
+	cfg.Signals, cfg.OnStart, cfg.OnProgress, cfg.Cut = signals, d.start, d.progress, cut
+	out, err := bench.Run(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	printRun(w.stdout, out.Run, style{})
+	fmt.Fprintf(w.stdout, "\nreport  %s\n", out.Report)
+	return nil
+}
+
+// runsPage lists the runs in a directory and serves their files. It only
+// reads.
+func runsPage(dir string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		// A reader that is gone is no error of ours.
+		_ = runsTemplate.Execute(w, listRuns(dir))
+	})
+	mux.Handle("GET /runs/", http.StripPrefix("/runs/", http.FileServer(http.Dir(dir))))
+	return mux
+}
+
+type listedRun struct {
+	ID, Name, Verdict, Reason string
+	Started                   time.Time
+	Rate                      float64
+	P99                       string
+	HasReport                 bool
+}
+
+// listRuns returns the runs in dir, newest first. What cannot be read as a run
+// is left out.
+func listRuns(dir string) []listedRun {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var out []listedRun
+	for _, e := range entries {
+		doc, err := archive.ReadDocument(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue
+		}
+		_, err = os.Stat(filepath.Join(dir, e.Name(), "report.html"))
+		out = append(out, listedRun{
+			ID: e.Name(), Name: doc.Name, Verdict: string(doc.Verdict), Reason: doc.Reason, Started: doc.Started,
+			Rate: doc.Totals.Rate, P99: ms(doc.Latency.Response.P99), HasReport: err == nil,
+		})
+	}
+	slices.SortFunc(out, func(a, b listedRun) int { return b.Started.Compare(a.Started) })
+	return out
+}
+
+//nolint:gochecknoglobals // parsed once, never changed
+var runsTemplate = template.Must(template.New("runs").Parse(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>Taillight runs</title>
+<style>
+:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
+h1{font-size:1.4rem} table{border-collapse:collapse;width:100%} th,td{padding:.4rem .6rem;text-align:left;border-bottom:1px solid #8884;vertical-align:top}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums} .pass{color:#1a7f37} .fail,.invalid{color:#cf222e} .aborted{color:#9a6700}
+@media (prefers-color-scheme:dark){.pass{color:#3fb950}.fail,.invalid{color:#ff7b72}.aborted{color:#d29922}}
+</style>
+<h1>Taillight runs</h1>
+{{if .}}<table><thead><tr><th>Run</th><th>Plan</th><th>Verdict</th><th class="n">OK/s</th><th class="n">p99 ms</th><th>In one sentence</th></tr></thead><tbody>
+{{range .}}<tr><td>{{if .HasReport}}<a href="/runs/{{.ID}}/report.html">{{.ID}}</a>{{else}}{{.ID}}{{end}}</td><td>{{.Name}}</td><td class="{{.Verdict}}">{{.Verdict}}</td><td class="n">{{printf "%.1f" .Rate}}</td><td class="n">{{.P99}}</td><td>{{.Reason}}</td></tr>
+{{end}}</tbody></table>{{else}}<p>No run yet. Start one with <code>taillight run load -H http://…</code> or <code>--autorun load</code>; it appears here when it ends.</p>{{end}}
+`))

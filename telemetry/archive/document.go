@@ -1,0 +1,200 @@
+package archive
+
+import (
+	"time"
+
+	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/telemetry/signal"
+)
+
+// Schema is the version of run.json and of the directory around it.
+const Schema = 1
+
+// Document is run.json: a run's plan, environment, results and verdict.
+// Durations that end in _ns are nanoseconds, everything else is seconds.
+type Document struct {
+	Schema      int                       `json:"schema"`
+	ID          string                    `json:"id"`
+	Name        string                    `json:"name"`
+	Started     time.Time                 `json:"started"` // wall clock at offset 0
+	Ended       time.Time                 `json:"ended"`
+	Plan        loadgen.Plan              `json:"plan"`
+	Environment Environment               `json:"environment"`
+	Totals      Totals                    `json:"totals"`
+	Latency     Latency                   `json:"latency"`
+	Phases      []Phase                   `json:"phases"`
+	Steps       []Step                    `json:"steps"`
+	Errors      []Error                   `json:"errors"`
+	Thresholds  []loadgen.ThresholdResult `json:"thresholds"`
+	Validity    []loadgen.Validity        `json:"validity"`
+	InFlight    []InFlight                `json:"in_flight"` // requests that no answer had come to at the end
+	Findings    []signal.Finding          `json:"findings"`
+	Silent      []signal.Silent           `json:"silent"`
+	Signals     Signals                   `json:"signals"`
+	Stopped     loadgen.StopReason        `json:"stopped"`
+	Reason      string                    `json:"reason"` // the verdict in one sentence
+	Verdict     signal.Verdict            `json:"verdict"`
+	Exit        int                       `json:"exit"`
+}
+
+// Environment is where and with what the run was made.
+type Environment struct {
+	Command     []string          `json:"command"`
+	Version     string            `json:"version"`
+	GoVersion   string            `json:"go_version"`
+	OS          string            `json:"os"`
+	Arch        string            `json:"arch"`
+	Kernel      string            `json:"kernel"`
+	CPU         string            `json:"cpu"`
+	Cores       int               `json:"cores"`
+	Memory      int64             `json:"memory"`                      // bytes
+	Procs       int               `json:"gomaxprocs"`                  // of the generator
+	TargetProcs int               `json:"target_gomaxprocs,omitempty"` // of a bundled target
+	Bundled     bool              `json:"bundled"`                     // the run started the target itself, on the same machine
+	Target      string            `json:"target"`                      // base URL
+	TraceShare  float64           `json:"trace_share"`
+	Reference   *Reference        `json:"reference,omitempty"`
+	Extra       map[string]string `json:"extra,omitempty"`
+}
+
+// Reference is the service time of requests sent one after another before the
+// run, when nothing else was asked of the target. They count nowhere else.
+type Reference struct {
+	N    int     `json:"n"`
+	Mean float64 `json:"mean"` // seconds
+}
+
+// Totals are the run's counts.
+type Totals struct {
+	Planned       int64              `json:"planned"`
+	Sent          int64              `json:"sent"`
+	Completed     int64              `json:"completed"`
+	Failed        int64              `json:"failed"`
+	Unsent        int64              `json:"unsent"`
+	InFlightAtEnd int64              `json:"in_flight_at_end"`
+	BytesIn       int64              `json:"bytes_in"`
+	BytesOut      int64              `json:"bytes_out"`
+	Reopened      int64              `json:"reopened"`
+	Rate          float64            `json:"rate_per_s"` // OK answers over the phases' time
+	Iterations    loadgen.Iterations `json:"iterations"`
+	TargetCPU     *CPU               `json:"target_cpu,omitempty"`
+	GeneratorCPU  float64            `json:"generator_cpu"` // cores, mean
+}
+
+// CPU is the use of a process over the run.
+type CPU struct {
+	Mean   float64 `json:"mean"`   // cores
+	Max    float64 `json:"max"`    // cores, of any second
+	Source string  `json:"source"` // where it was read
+}
+
+// Latency is of answered requests.
+type Latency struct {
+	Response Summary `json:"response"`
+	Service  Summary `json:"service"`
+	Lag      Summary `json:"lag"` // of sent requests
+}
+
+// Summary is a distribution in seconds.
+type Summary struct {
+	N    int64   `json:"n"`
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P95  float64 `json:"p95"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p99_9"`
+	Min  float64 `json:"min"`
+	Max  float64 `json:"max"`
+	Mean float64 `json:"mean"`
+}
+
+// Phase is one phase's results.
+type Phase struct {
+	Name        string         `json:"name"`
+	Start       float64        `json:"start"` // seconds since the run's start
+	End         float64        `json:"end"`
+	UsersMax    int            `json:"users_max"`
+	InFlightMax int            `json:"in_flight_max"`
+	Counts      loadgen.Counts `json:"counts"`
+	Rate        float64        `json:"rate_per_s"`
+	CPU         int64          `json:"cpu_ns"`       // generator, in this phase
+	Throttled   int64          `json:"throttled_ns"` // generator, in this phase
+	Latency     Latency        `json:"latency"`
+}
+
+// Step is one step's results over all phases.
+type Step struct {
+	Name    string         `json:"name"`
+	Method  string         `json:"method"`
+	Counts  loadgen.Counts `json:"counts"`
+	Rate    float64        `json:"rate_per_s"`
+	Latency Latency        `json:"latency"`
+}
+
+// Error is one class of failure of one step.
+type Error struct {
+	Step   string             `json:"step"`
+	Class  loadgen.ErrorClass `json:"class"`
+	Detail string             `json:"detail"` // of one of them
+	Count  int64              `json:"count"`
+	First  float64            `json:"first"` // seconds since the run's start
+	Last   float64            `json:"last"`
+}
+
+// InFlight is a request cut at the end.
+type InFlight struct {
+	Step  string  `json:"step"`
+	Phase string  `json:"phase"`
+	Age   float64 `json:"age"` // seconds since its intended start
+	// Offsets from the run's start.
+	Intended int64 `json:"intended_ns"`
+	Sent     int64 `json:"sent_ns"`
+}
+
+// Signals says what telemetry of the target reached the run, and what did not.
+type Signals struct {
+	Tier         signal.Tier         `json:"tier"`
+	Capabilities signal.Capabilities `json:"capabilities"`
+	Spans        SpanCount           `json:"spans"`
+	Profiles     int                 `json:"profiles"`
+	Flights      int                 `json:"flights"`
+	Points       int                 `json:"points"`             // metric points
+	Coverage     float64             `json:"coverage"`           // share of kept, sampled exchanges joined to a server span
+	Exporter     map[string]int64    `json:"exporter,omitempty"` // drops of our own export, by reason
+}
+
+// SpanCount accounts for spans.
+type SpanCount struct {
+	Received int64            `json:"received"`
+	Joined   int64            `json:"joined"`            // to a kept exchange
+	Dropped  map[string]int64 `json:"dropped,omitempty"` // by reason
+}
+
+// Second is a line of seconds.jsonl.
+type Second struct {
+	Second     int                `json:"second"`
+	Start      int64              `json:"start_ns"` // offset
+	End        int64              `json:"end_ns"`
+	Phase      string             `json:"phase"` // active at the end; "" after the last
+	Users      int                `json:"users"`
+	InFlight   int                `json:"in_flight"`
+	CPU        int64              `json:"cpu_ns"`       // generator, since the run's start
+	Throttled  int64              `json:"throttled_ns"` // generator, since the run's start
+	Iterations loadgen.Iterations `json:"iterations"`
+	Steps      []SecondStep       `json:"steps"`
+}
+
+// SecondStep is what one step of one phase did in a second. Latencies are
+// seconds, of answers that came in it.
+type SecondStep struct {
+	Phase string `json:"phase"`
+	Step  string `json:"step"`
+	loadgen.Counts
+	Errors   map[loadgen.ErrorClass]int64 `json:"errors,omitempty"`
+	First    map[loadgen.ErrorClass]int64 `json:"errors_first_ns,omitempty"` // offset of each class's first failure
+	Last     map[loadgen.ErrorClass]int64 `json:"errors_last_ns,omitempty"`  // offset of each class's last failure
+	OK       Summary                      `json:"ok"`                        // response time of OK answers
+	Response Summary                      `json:"response"`
+	Service  Summary                      `json:"service"`
+	Lag      Summary                      `json:"lag"`
+}

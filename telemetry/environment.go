@@ -1,0 +1,150 @@
+package telemetry
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/taillight-load/taillight/telemetry/names"
+)
+
+// environment is what the variables ask for.
+type environment struct {
+	traces, metrics bool
+	profiles        []string // base URLs, no duplicates
+	own             string   // the one of profiles that may be shown the token
+	token           string   // of the run, "" without one
+}
+
+func (e environment) any() bool { return e.traces || e.metrics || len(e.profiles) > 0 }
+
+// readEnvironment reads which signals are on. The SDK reads the rest of
+// OTEL_* itself, but takes what it cannot read for its default, which would
+// send a service's telemetry to a place nobody named; so it is checked here.
+func readEnvironment() (environment, error) {
+	var e environment
+	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+		return e, nil
+	}
+	var err error
+	if e.traces, err = otlpOn("TRACES"); err != nil {
+		return e, err
+	}
+	if e.metrics, err = otlpOn("METRICS"); err != nil {
+		return e, err
+	}
+	for _, name := range []string{names.EnvPyroscope, names.EnvProfileAddress} {
+		address := os.Getenv(name)
+		if address == "" {
+			continue
+		}
+		if err := checkURL(name, address); err != nil {
+			return e, err
+		}
+		if !slices.Contains(e.profiles, address) {
+			e.profiles = append(e.profiles, address)
+		}
+	}
+	e.own = os.Getenv(names.EnvProfileAddress)
+	e.token = headerOf(os.Getenv(names.EnvOTLPHeaders), names.TokenHeader)
+	return e, nil
+}
+
+// otlpOn reports whether a signal, TRACES or METRICS, has an endpoint.
+func otlpOn(signal string) (bool, error) {
+	if os.Getenv("OTEL_"+signal+"_EXPORTER") == "none" {
+		return false, nil
+	}
+	name := "OTEL_EXPORTER_OTLP_" + signal + "_ENDPOINT"
+	if os.Getenv(name) == "" {
+		name = names.EnvOTLP
+	}
+	endpoint := os.Getenv(name)
+	if endpoint == "" {
+		return false, nil
+	}
+	if err := checkURL(name, endpoint); err != nil {
+		return false, err
+	}
+	for _, protocol := range []string{"OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+		if v := os.Getenv(protocol); v != "" && v != "http/protobuf" {
+			return false, fmt.Errorf("%s=%s: only http/protobuf is spoken here: set it, and the endpoint's port for it (usually 4318)", protocol, v)
+		} else if v != "" {
+			break
+		}
+	}
+	return true, nil
+}
+
+func checkURL(name, value string) error {
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("%s=%s: want a URL such as http://127.0.0.1:4318", name, value)
+	}
+	return nil
+}
+
+// headerOf finds one header in a list as OTEL_EXPORTER_OTLP_HEADERS has it:
+// key=value pairs with commas between, percent-encoded.
+func headerOf(list, key string) string {
+	for pair := range strings.SplitSeq(list, ",") {
+		k, v, _ := strings.Cut(pair, "=")
+		if strings.EqualFold(strings.TrimSpace(k), key) {
+			v = strings.TrimSpace(v)
+			if decoded, err := url.PathUnescape(v); err == nil {
+				return decoded
+			}
+			return v
+		}
+	}
+	return ""
+}
+
+// newResource says who sends. A new service.instance.id per process keeps the
+// cumulative series of two runs apart.
+func newResource(ctx context.Context, o Options) (*resource.Resource, error) {
+	attributes := []attribute.KeyValue{attribute.String("service.instance.id", newUUID())}
+	if o.Service != "" {
+		attributes = append(attributes, attribute.String("service.name", o.Service))
+	}
+	if o.Version != "" {
+		attributes = append(attributes, attribute.String("service.version", o.Version))
+	}
+	res, err := resource.New(ctx,
+		resource.WithTelemetrySDK(),
+		resource.WithHost(),
+		resource.WithAttributes(attributes...),
+		resource.WithFromEnv(), // last, so that it wins
+	)
+	if err != nil {
+		return nil, fmt.Errorf("describe this service: %w: check %s and %s", err, names.EnvServiceName, names.EnvResource)
+	}
+	if attributeOf(res, "service.name") != "" {
+		return res, nil
+	}
+	res, err = resource.Merge(resource.Default(), res)
+	if err != nil {
+		return nil, fmt.Errorf("describe this service: %w", err)
+	}
+	return res, nil
+}
+
+func attributeOf(res *resource.Resource, key attribute.Key) string {
+	v, _ := res.Set().Value(key)
+	return v.AsString()
+}
+
+// newUUID returns a random UUID, version 4.
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: it ends the process instead
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,94 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/taillight-load/taillight/loadgen/stats"
+	"github.com/taillight-load/taillight/telemetry/signal"
+)
+
+// leastReopened is the share of requests on connections opened beyond need
+// from which F23 speaks: from there on p99 feels it.
+const leastReopened = 0.01
+
+// reopened is F23: connections that were opened again although users or
+// requests in flight did not grow.
+func reopened(f *facts) ([]signal.Finding, string) {
+	n := f.total.Sent
+	if n == 0 {
+		return nil, noResult
+	}
+	needed := f.connectionsNeeded()
+	broken := f.brokenConnections()
+	extra := min(max(0, f.total.Reopened-needed-broken), n)
+	interval := stats.Wilson(float64(extra), float64(n), confidence)
+	opened := fmt.Sprintf("%s over %s", plural(f.total.Reopened, "connection was opened", "connections were opened"), plural(n, "request", "requests"))
+	account := fmt.Sprintf("%s for users or requests in flight", count(needed))
+	if broken > 0 {
+		account += fmt.Sprintf(", %s after failures that end a connection", count(broken))
+	}
+	if interval.Lo < leastReopened {
+		return nil, fmt.Sprintf("%s: %s, %s beyond", opened, account, count(extra))
+	}
+	finding := signal.Finding{
+		Title: "Connections were re-opened", Severity: signal.Notice, Component: "connections", Confidence: signal.Strong,
+		Claim: fmt.Sprintf("%s, where %s were to be expected: %s of requests (%s, n=%s) opened a connection again.",
+			opened, account, percent(float64(extra)/float64(n)), percentInterval(interval), count(n)),
+		Evidence: append([]signal.Evidence{
+			number("connections opened", float64(f.total.Reopened), ""),
+			number("connections expected", float64(needed+broken), ""),
+			number("requests", float64(n), ""),
+		}, bounds("share opened again", interval, "1")...),
+		Hint: "look for a server or proxy that closes idle or long-used connections",
+	}
+	if cost, kept := f.openingCost(); kept > 0 {
+		finding.Claim += fmt.Sprintf(" Opening one took %s in the mean (dns, connect and ssl; n=%s kept).", seconds(cost), count(kept))
+		finding.Evidence = append(finding.Evidence, number("mean opening", cost, "s"))
+	}
+	return []signal.Finding{finding}, ""
+}
+
+// connectionsNeeded returns how many connections the load itself asks for:
+// each growth of the users or the requests in flight from phase to phase.
+func (f *facts) connectionsNeeded() int64 {
+	var needed, had int
+	for _, p := range f.result.Phases {
+		now := max(p.UsersMax, p.InFlightMax)
+		needed += max(0, now-had)
+		had = now
+	}
+	return int64(needed)
+}
+
+// brokenConnections returns the failures after which a connection is no more:
+// all but an answer with an unexpected status or body.
+func (f *facts) brokenConnections() int64 {
+	var broken int64
+	for _, c := range f.classes() {
+		if name := string(c.name); !strings.HasPrefix(name, "status ") && name != "body" {
+			broken += c.n
+		}
+	}
+	return broken
+}
+
+// openingCost returns the mean time of opening a connection, in seconds, and
+// over how many kept exchanges.
+func (f *facts) openingCost() (mean float64, n int64) {
+	var sum, weight float64
+	for _, j := range f.joined {
+		x := j.Exchange
+		if x.Reused || !answered(x) {
+			continue
+		}
+		w := max(x.Weight, 1)
+		sum += w * (x.Timings.DNS + x.Timings.Connect + x.Timings.SSL).Seconds()
+		weight += w
+		n++
+	}
+	if !(weight > 0) {
+		return 0, 0
+	}
+	return sum / weight, n
+}

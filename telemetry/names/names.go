@@ -1,0 +1,210 @@
+// Package names declares, once, every name that crosses a process border:
+// metrics, attributes, baggage keys, profile labels, environment variables and
+// units. Instruments, the receiver, the boards and the report are all built
+// from this table, so a renamed metric cannot leave a board empty.
+//
+// Names follow the OpenTelemetry semantic conventions where one exists.
+// Everything about the load test itself has none, and lives under loadtest.*.
+package names
+
+import "strings"
+
+// Kind says how a metric's points are to be read.
+type Kind string
+
+// The metric kinds in use.
+const (
+	Histogram Kind = "histogram" // exponential, cumulative; native in Prometheus
+	Counter   Kind = "counter"   // monotonic, cumulative
+	Gauge     Kind = "gauge"     // last value
+)
+
+// Metric is one metric as it is sent by OTLP.
+type Metric struct {
+	Name        string   // OTLP name, dots
+	Kind        Kind     // histogram, counter or gauge
+	Unit        string   // UCUM: s, By, 1, {request}
+	Description string   // one sentence
+	Attributes  []string // attribute keys its points may carry, bounded
+	Source      string   // who emits it: client (Taillight) or target
+}
+
+// Prometheus returns the metric's name in Prometheus after the default
+// translation (UnderscoreEscapingWithSuffixes): dots become underscores, the
+// unit becomes a suffix, counters end in _total.
+func (m Metric) Prometheus() string {
+	n := strings.ReplaceAll(m.Name, ".", "_")
+	switch m.Unit {
+	case "s":
+		n = suffixed(n, "_seconds")
+	case "By":
+		n = suffixed(n, "_bytes")
+	case "1":
+		if m.Kind == Gauge {
+			n = suffixed(n, "_ratio")
+		}
+	}
+	if m.Kind == Counter {
+		n = suffixed(n, "_total")
+	}
+	return n
+}
+
+func suffixed(n, suffix string) string {
+	if strings.HasSuffix(n, suffix) {
+		return n
+	}
+	return n + suffix
+}
+
+// Metrics that Taillight emits about a run. Values are seconds or counts.
+var (
+	ClientDuration = Metric{
+		Name: "http.client.request.duration", Kind: Histogram, Unit: "s", Source: "client",
+		Description: "Service time: last byte received minus request sent.",
+		Attributes:  []string{AttrPhase, AttrStep, AttrMethod},
+	}
+	ResponseDuration = Metric{
+		Name: "loadtest.response.duration", Kind: Histogram, Unit: "s", Source: "client",
+		Description: "Response time: last byte received minus the intended start, what a user feels.",
+		Attributes:  []string{AttrPhase, AttrStep},
+	}
+	Lag = Metric{
+		Name: "loadtest.lag", Kind: Histogram, Unit: "s", Source: "client",
+		Description: "How late the generator itself was: request sent minus the intended start.",
+		Attributes:  []string{AttrPhase, AttrStep},
+	}
+	RequestsPlanned = requests("planned", "Requests that fell due.")
+	RequestsSent    = requests("sent", "Requests put on the wire.")
+	RequestsOK      = requests("ok", "Requests answered as the plan expects.")
+	RequestsFailed  = requests("failed", "Requests that failed, by error class.", AttrErrorType)
+	RequestsUnsent  = requests("unsent", "Requests that fell due and were never sent.")
+	Users           = Metric{
+		Name: "loadtest.users", Kind: Gauge, Unit: "{user}", Source: "client",
+		Description: "Active users of the closed model.",
+	}
+	InFlight = Metric{
+		Name: "loadtest.in_flight", Kind: Gauge, Unit: "{request}", Source: "client",
+		Description: "Requests sent and not yet answered.",
+	}
+	PhaseActive = Metric{
+		Name: "loadtest.phase.active", Kind: Gauge, Unit: "{phase}", Source: "client",
+		Description: "1 while the phase runs, 0 after it.", Attributes: []string{AttrPhase},
+	}
+	RunVerdict = Metric{
+		Name: "loadtest.run.verdict", Kind: Gauge, Unit: "{verdict}", Source: "client",
+		Description: "1 for the run's verdict once it is known.", Attributes: []string{AttrVerdict},
+	}
+)
+
+func requests(what, description string, more ...string) Metric {
+	return Metric{
+		Name: "loadtest.requests." + what, Kind: Counter, Unit: "{request}", Source: "client",
+		Description: description, Attributes: append([]string{AttrPhase, AttrStep}, more...),
+	}
+}
+
+// Metrics that an instrumented target emits.
+var (
+	ServerDuration = Metric{
+		Name: "http.server.request.duration", Kind: Histogram, Unit: "s", Source: "target",
+		Description: "Duration of HTTP server requests.",
+		Attributes:  []string{AttrMethod, AttrRoute, AttrStatus, "url.scheme", AttrErrorType},
+	}
+	ProcessCPUTime = Metric{
+		Name: "process.cpu.time", Kind: Counter, Unit: "s", Source: "target",
+		Description: "CPU seconds of the process, by mode.", Attributes: []string{"cpu.mode"},
+	}
+	ProcessCPUUtilization = Metric{
+		Name: "process.cpu.utilization", Kind: Gauge, Unit: "1", Source: "target",
+		Description: "CPU time of the process since the last collection over wall time and GOMAXPROCS: 1 is all it may use.",
+	}
+	ContainerThrottled = Metric{
+		Name: "container.cpu.throttled.time", Kind: Counter, Unit: "s", Source: "target",
+		Description: "Time the container's CPU quota kept it from running.",
+	}
+	Goroutines = Metric{
+		Name: "go.goroutine.count", Kind: Gauge, Unit: "{goroutine}", Source: "target",
+		Description: "Live goroutines.",
+	}
+	MemoryUsed = Metric{
+		Name: "go.memory.used", Kind: Gauge, Unit: "By", Source: "target",
+		Description: "Memory used by the Go runtime, by type.", Attributes: []string{"go.memory.type"},
+	}
+	ScheduleDuration = Metric{
+		Name: "go.schedule.duration", Kind: Histogram, Unit: "s", Source: "target",
+		Description: "Time goroutines spent runnable before running; classic buckets, sampled 1 in 8.",
+	}
+)
+
+// All lists every metric, client first: what the boards may ask for.
+func All() []Metric {
+	return []Metric{
+		ClientDuration, ResponseDuration, Lag,
+		RequestsPlanned, RequestsSent, RequestsOK, RequestsFailed, RequestsUnsent,
+		Users, InFlight, PhaseActive, RunVerdict,
+		ServerDuration, ProcessCPUTime, ProcessCPUUtilization, ContainerThrottled,
+		Goroutines, MemoryUsed, ScheduleDuration,
+	}
+}
+
+// Attribute and resource keys.
+const (
+	AttrPhase     = "loadtest.phase"
+	AttrStep      = "loadtest.step"
+	AttrVerdict   = "loadtest.verdict"
+	AttrRunID     = "loadtest.run.id" // resource attribute on all three signals
+	AttrMethod    = "http.request.method"
+	AttrRoute     = "http.route"
+	AttrStatus    = "http.response.status_code"
+	AttrErrorType = "error.type"
+	// AttrProfileID is set on the local root span by span profiling; its
+	// value is that span's id, which the CPU samples carry as a label.
+	AttrProfileID = "pyroscope.profile.id"
+)
+
+// Baggage keys that every request carries. The k6 keys let a target that
+// already turns k6's baggage into profile labels work unchanged.
+const (
+	BaggageRunID    = "loadtest.run.id"
+	BaggagePhase    = "loadtest.phase"
+	BaggageStep     = "loadtest.step"
+	BaggageK6RunID  = "k6.test_run_id"
+	BaggageK6Phase  = "k6.scenario"
+	BaggageK6Step   = "k6.name"
+	BaggageMaxValue = 64 // bytes of a value that a service copies into labels
+)
+
+// Profile labels. Any label but the span and trace id becomes a series in
+// Pyroscope, so only these are set.
+const (
+	LabelSpanID   = "span_id"
+	LabelTraceID  = "trace_id"
+	LabelSpanName = "span_name"
+	LabelRunID    = "loadtest_run_id"
+	LabelPhase    = "loadtest_phase"
+)
+
+// PyroscopeCPU is the profile type of Go CPU profiles in Pyroscope.
+const PyroscopeCPU = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
+
+// Service names of the bundled processes.
+const (
+	ServiceTarget    = "taillight-target"
+	ServiceTaillight = "taillight"
+)
+
+// Environment variables that Taillight itself reads or sets.
+const (
+	EnvID             = "TAILLIGHT_ID"              // run id override
+	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
+	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
+	EnvPyroscope      = "PYROSCOPE_SERVER_ADDRESS"  // first address that receives profiles
+	EnvOTLP           = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	EnvOTLPHeaders    = "OTEL_EXPORTER_OTLP_HEADERS"
+	EnvServiceName    = "OTEL_SERVICE_NAME"
+	EnvResource       = "OTEL_RESOURCE_ATTRIBUTES"
+)
+
+// TokenHeader carries the token of a run from the target to the receiver.
+const TokenHeader = "x-taillight-token"

@@ -1,0 +1,166 @@
+package receiver
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// maxDepth bounds the nesting of messages, and so of attribute values: deeper
+// ones are malformed.
+const maxDepth = 64
+
+// A codec is one of OTLP's two encodings.
+type codec struct {
+	contentType string
+	unmarshal   func([]byte, proto.Message) error
+	messages    func([]byte, proto.Message) int64 // how many messages a body decodes to, at most
+	marshal     func(proto.Message) ([]byte, error)
+}
+
+func protobufCodec() codec {
+	return codec{
+		contentType: "application/x-protobuf",
+		unmarshal:   proto.UnmarshalOptions{RecursionLimit: maxDepth, DiscardUnknown: true}.Unmarshal,
+		messages: func(b []byte, m proto.Message) int64 {
+			return protobufMessages(m.ProtoReflect().Descriptor(), b, maxDepth)
+		},
+		marshal: proto.Marshal,
+	}
+}
+
+func jsonCodec() codec {
+	options := protojson.UnmarshalOptions{RecursionLimit: maxDepth, DiscardUnknown: true}
+	return codec{
+		contentType: "application/json",
+		unmarshal:   func(b []byte, m proto.Message) error { return options.Unmarshal(base64IDs(b), m) },
+		messages:    func(b []byte, _ proto.Message) int64 { return int64(bytes.Count(b, []byte("{"))) },
+		marshal:     protojson.MarshalOptions{UseEnumNumbers: true}.Marshal,
+	}
+}
+
+// codecOf returns the codec of the request's content type. The answer is in
+// it too; a request of another type is answered in JSON, for a human.
+func codecOf(r *http.Request) (codec, *refusal) {
+	sent := r.Header.Get("Content-Type")
+	mediaType, _, err := mime.ParseMediaType(sent)
+	switch {
+	case err == nil && mediaType == "application/x-protobuf":
+		return protobufCodec(), nil
+	case err == nil && mediaType == "application/json":
+		return jsonCodec(), nil
+	}
+	return jsonCodec(), refuse(http.StatusUnsupportedMediaType, ReasonMediaType,
+		"content type %q: use application/x-protobuf or application/json", sent)
+}
+
+// serveOTLP decodes the body into req, lets take hand on what it holds, and
+// sends take's answer.
+func (rc *Receiver) serveOTLP(w http.ResponseWriter, r *http.Request, req proto.Message, take func() proto.Message) {
+	c, ref := codecOf(r)
+	if early := rc.admit(w, r); early != nil {
+		ref = early
+	}
+	if ref == nil {
+		h := &hold{from: &rc.inFlight}
+		defer h.release()
+		ref = rc.decode(w, r, c, req, h)
+	}
+	if ref != nil {
+		rc.tally.refuse(ref)
+		ref.header(w.Header())
+		c.write(w, ref.status, status.New(grpcCode(ref.status), ref.message).Proto())
+		return
+	}
+	c.write(w, http.StatusOK, take())
+}
+
+func (c codec) write(w http.ResponseWriter, code int, answer proto.Message) {
+	// Marshalling these fails only on invalid UTF-8, and then an empty body
+	// with the right status is still an answer.
+	body, _ := c.marshal(answer)
+	w.Header().Set("Content-Type", c.contentType)
+	w.WriteHeader(code)
+	_, _ = w.Write(body) // the sender went away; nobody is left to tell
+}
+
+func (rc *Receiver) decode(w http.ResponseWriter, r *http.Request, c codec, req proto.Message, h *hold) *refusal {
+	body, ref := rc.readBody(w, r, h)
+	if ref != nil {
+		return ref
+	}
+	if ref := rc.weigh(c.messages(body, req), h); ref != nil {
+		return ref
+	}
+	if err := c.unmarshal(body, req); err != nil {
+		return refuse(http.StatusBadRequest, ReasonMalformed, "body is not %s of OTLP: %v", c.contentType, err)
+	}
+	rc.tally.update(func(s *Stats) { s.Bytes += int64(len(body)) })
+	return nil
+}
+
+// grpcCode is the code of a Status that goes with an HTTP status.
+func grpcCode(httpStatus int) codes.Code {
+	switch httpStatus {
+	case http.StatusUnauthorized:
+		return codes.Unauthenticated
+	case http.StatusTooManyRequests, http.StatusRequestEntityTooLarge:
+		return codes.ResourceExhausted
+	case http.StatusMethodNotAllowed:
+		return codes.Unimplemented
+	}
+	return codes.InvalidArgument
+}
+
+func (rc *Receiver) takeTraces(req *coltrace.ExportTraceServiceRequest) proto.Message {
+	spans, rejected := spansOf(req)
+	if len(spans) > 0 {
+		rc.opt.OnSpans(spans)
+	}
+	rc.tally.update(func(s *Stats) {
+		s.Spans += int64(len(spans))
+		rejected.addTo(s.RejectedSpans)
+	})
+	answer := &coltrace.ExportTraceServiceResponse{}
+	if n, message := rejected.answer(); n > 0 {
+		answer.PartialSuccess = &coltrace.ExportTracePartialSuccess{RejectedSpans: n, ErrorMessage: message}
+	}
+	return answer
+}
+
+func (rc *Receiver) takeMetrics(req *colmetrics.ExportMetricsServiceRequest) proto.Message {
+	series, rejected := seriesOf(req)
+	if len(series) > 0 {
+		rc.opt.OnSeries(series)
+	}
+	rc.tally.update(func(s *Stats) {
+		s.Points += int64(len(series))
+		rejected.addTo(s.RejectedPoints)
+	})
+	answer := &colmetrics.ExportMetricsServiceResponse{}
+	if n, message := rejected.answer(); n > 0 {
+		answer.PartialSuccess = &colmetrics.ExportMetricsPartialSuccess{RejectedDataPoints: n, ErrorMessage: message}
+	}
+	return answer
+}
+
+// takeLogs counts records and lets them go: a target that sends logs as well
+// must not see errors for it.
+func (rc *Receiver) takeLogs(req *collogs.ExportLogsServiceRequest) proto.Message {
+	n := 0
+	for _, r := range req.GetResourceLogs() {
+		for _, sc := range r.GetScopeLogs() {
+			n += len(sc.GetLogRecords())
+		}
+	}
+	rc.tally.update(func(s *Stats) { s.Logs += int64(n) })
+	return &collogs.ExportLogsServiceResponse{}
+}

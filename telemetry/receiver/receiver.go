@@ -1,0 +1,139 @@
+// Package receiver is the inbox of a run: an http.Handler that takes what a
+// service under test already knows how to send and turns it into the plain
+// data of package signal.
+//
+//	POST /v1/traces, /v1/metrics   OTLP/HTTP, protobuf or JSON
+//	POST /v1/logs                  OTLP/HTTP; counted, not kept
+//	POST /ingest, /pyroscope/ingest  Pyroscope's push API, pprof only
+//
+// Nothing is queued: a callback runs inside its request and slows its sender
+// down, so that memory is bounded by the bodies in flight. Whoever sends too
+// much at once is answered 429 with Retry-After, which every OTLP exporter
+// understands.
+//
+// What cannot be used is refused or rejected with a reason that names the
+// remedy, and counted: telemetry is lossy, and a report has to say how lossy.
+package receiver
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/taillight-load/taillight/telemetry/names"
+	"github.com/taillight-load/taillight/telemetry/signal"
+)
+
+// Bounds of a Receiver that has none given.
+const (
+	DefaultMaxBody          = 20 << 20
+	DefaultMaxInFlightBytes = 64 << 20
+)
+
+// Options say who may send, how much, and who takes it. The zero value
+// accepts everybody and keeps nothing but counts.
+type Options struct {
+	// Token, when set, must come with every request: in the header
+	// names.TokenHeader, as a bearer token, or as the password of basic
+	// authentication (which is what Pyroscope's agents can send).
+	Token string
+
+	MaxBody          int64 // bytes of one body, before and after decompression; 0 is DefaultMaxBody
+	MaxInFlightBytes int64 // bytes of all bodies being worked on, and what they decode to; 0 is DefaultMaxInFlightBytes
+
+	// The callbacks are called inside the request, from many goroutines at
+	// once. What they are given is theirs to keep. Each Series has one point.
+	OnSpans   func([]signal.Span)
+	OnSeries  func([]signal.Series)
+	OnProfile func(signal.Profile)
+}
+
+// A Receiver is an http.Handler. It bounds bytes, not time: its http.Server
+// sets the timeouts.
+type Receiver struct {
+	opt      Options
+	inFlight budget
+	tally    tally
+}
+
+// New returns a receiver.
+func New(opt Options) *Receiver {
+	opt.MaxBody = cmp.Or(opt.MaxBody, DefaultMaxBody)
+	opt.MaxInFlightBytes = cmp.Or(opt.MaxInFlightBytes, DefaultMaxInFlightBytes)
+	if opt.OnSpans == nil {
+		opt.OnSpans = func([]signal.Span) {}
+	}
+	if opt.OnSeries == nil {
+		opt.OnSeries = func([]signal.Series) {}
+	}
+	if opt.OnProfile == nil {
+		opt.OnProfile = func(signal.Profile) {}
+	}
+	rc := &Receiver{opt: opt}
+	rc.inFlight.left.Store(opt.MaxInFlightBytes)
+	rc.tally.init()
+	return rc
+}
+
+// ServeHTTP answers one request.
+func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rc.tally.request()
+	switch r.URL.Path {
+	case "/v1/traces":
+		var req coltrace.ExportTraceServiceRequest
+		rc.serveOTLP(w, r, &req, func() proto.Message { return rc.takeTraces(&req) })
+	case "/v1/metrics":
+		var req colmetrics.ExportMetricsServiceRequest
+		rc.serveOTLP(w, r, &req, func() proto.Message { return rc.takeMetrics(&req) })
+	case "/v1/logs":
+		var req collogs.ExportLogsServiceRequest
+		rc.serveOTLP(w, r, &req, func() proto.Message { return rc.takeLogs(&req) })
+	case "/ingest", "/pyroscope/ingest":
+		rc.serveIngest(w, r)
+	default:
+		ref := refuse(http.StatusNotFound, ReasonPath,
+			"nothing is received at %q: send OTLP to /v1/traces, /v1/metrics, /v1/logs, or profiles to /ingest", r.URL.Path)
+		rc.tally.refuse(ref)
+		http.Error(w, ref.message, ref.status)
+	}
+}
+
+// admit checks what can be told before the body is read.
+func (rc *Receiver) admit(w http.ResponseWriter, r *http.Request) *refusal {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return refuse(http.StatusMethodNotAllowed, ReasonMethod, "method %s: use POST", r.Method)
+	}
+	if !rc.authorized(r) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		return refuse(http.StatusUnauthorized, ReasonUnauthorized,
+			"no valid token: send the run's token in the header %s", names.TokenHeader)
+	}
+	return nil
+}
+
+// authorized compares digests, so that the time taken tells neither the token
+// nor its length.
+func (rc *Receiver) authorized(r *http.Request) bool {
+	if rc.opt.Token == "" {
+		return true
+	}
+	got := r.Header.Get(names.TokenHeader)
+	if got == "" {
+		authorization := r.Header.Get("Authorization")
+		if scheme, rest, ok := strings.Cut(authorization, " "); ok && strings.EqualFold(scheme, "bearer") {
+			got = strings.TrimSpace(rest)
+		} else if _, password, ok := r.BasicAuth(); ok {
+			got = password
+		}
+	}
+	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(rc.opt.Token))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
