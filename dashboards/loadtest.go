@@ -179,7 +179,7 @@ func users() Panel {
 
 func lag() Panel {
 	lagged := ofRun(names.Lag)
-	return tailColors(chart("Generator's lag", seconds,
+	return tailColors(chart("Generator's lag over time", seconds,
 		"Sent minus intended: the generator's own lateness, part of every response time above. It should stay far below the response p50; where it rises with the latency, suspect the generator or the shared cores first.",
 		series(quantile(0.5, lagged), "p50"), series(quantile(0.99, lagged), "p99")))
 }

@@ -94,10 +94,11 @@ func heatRow(le, upper, histogram string) string {
 	return fmt.Sprintf(`label_replace(histogram_fraction(0, %s, %s), "le", "%s", "", "")`, upper, histogram, le)
 }
 
-// slowSpans asks Tempo for spans of the run that took longer than $slow. The
-// run id stands on the resource of the client's spans and on the spans of a
-// target that reads the baggage; without a scope TraceQL looks at both.
+// slowSpans asks Tempo for spans of the chosen run and phases that took longer
+// than $slow. The run id stands on the resource of the client's spans and, from
+// the baggage, on the spans of the target; without a scope TraceQL looks at
+// both. The phase stands on all of them.
 func slowSpans() string {
-	return fmt.Sprintf(`{ .%s = "$run" && duration > $slow } | select(name, resource.service.name, span.%s)`,
-		names.AttrRunID, names.AttrStatus)
+	return fmt.Sprintf(`{ .%s = "$run" && .%s =~ "${phase:regex}" && duration > $slow } | select(name, resource.service.name, span.%s)`,
+		names.AttrRunID, names.AttrPhase, names.AttrStatus)
 }

@@ -10,7 +10,7 @@ import (
 // a threshold near the p99 shows more of the tail than a high limit does.
 func slowTable() Panel {
 	p := panel("table", "Slow spans",
-		"Spans of the run longer than $slow, of client and target, longest first. Tempo returns the first 200 that it finds: raise \"slower than\" until fewer are left. A trace id opens that trace with its profile.",
+		"Spans of the run and phase longer than $slow, of client and target, longest first. Tempo returns the first 200 that it finds: raise \"slower than\" until fewer are left. A trace id opens that trace with its profile.",
 		Target{
 			DataSource: tempo(), QueryType: "traceql", Query: slowSpans(), TableType: "spans",
 			Limit: 200, SPSS: 10, Filters: &[]any{},

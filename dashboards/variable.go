@@ -19,7 +19,7 @@ func runVariable() Variable {
 func phaseVariable() Variable {
 	query := fmt.Sprintf("label_values(%s{%s=\"$run\"},%s)",
 		names.PhaseActive.Prometheus(), label(names.AttrRunID), label(names.AttrPhase))
-	v := labelVariable("phase", "Phase", "Phases of the run. The target's CPU and the table of spans know no phases: choose a time range for them.", query)
+	v := labelVariable("phase", "Phase", "Phases of the run. The target's CPU charts and the users know no phases: choose a time range for them.", query)
 	v.IncludeAll, v.AllValue, v.Multi = true, ".*", true
 	v.Current = map[string]any{"text": []string{"All"}, "value": []string{"$__all"}}
 	return v

@@ -45,11 +45,9 @@ func commands() []command {
 		{line: "go test ./...", stage: "test"},
 		{line: "go test -race ./...", stage: "race"},
 		{line: "go generate ./...", stage: "generate"},
-		{line: "go vet ./...", stage: "lint"},
 		{line: "go tool -modfile=.ci/tools/go.mod golangci-lint run", stage: "lint"},
 		{line: "go tool -modfile=.ci/tools/go.mod gofumpt -l -w .", stage: "lint"},
 		{line: "go test ./docs -update", stage: "docs"},
-		{line: "go test ./docs -run TestCommands -slow", stage: "end-to-end"},
 		{line: "bash .ci/run", stage: "build"},
 		{line: "bash .ci/run lint docs", stage: "lint"},
 
@@ -62,7 +60,8 @@ func commands() []command {
 		{line: "taillight run checkout.yaml -H http://127.0.0.1:8000", run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight report " + exampleRun, run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight selftest", run: &run{slow: true, prints: `omission`}},
-		{line: "taillight target", run: &run{until: true, prints: `127\.0\.0\.1:\d+`}},
+		{line: "taillight target", run: &run{until: true, prints: `"addr":"127\.0\.0\.1:\d+"`}},
+		{line: "taillight serve", run: &run{until: true, prints: `(?s)page .*127\.0\.0\.1:\d+.*profiles`}},
 	}
 }
 
@@ -153,7 +152,8 @@ func newWorkshop(t *testing.T, files map[string][]string) workshop {
 	return workshop{dir: dir, env: append(os.Environ(),
 		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"GOBIN="+filepath.Join(dir, "gobin"),
-		"TAILLIGHT_ADDR=127.0.0.1:0", // the default port may be somebody else's
+		// The usual ports may be somebody else's.
+		"TAILLIGHT_ADDR=127.0.0.1:0", "TAILLIGHT_WEB=127.0.0.1:0", "TAILLIGHT_OTLP=127.0.0.1:0", "TAILLIGHT_PROFILES=127.0.0.1:0",
 	)}
 }
 
@@ -163,7 +163,7 @@ func (w workshop) start(ctx context.Context, c command, out *transcript) (*exec.
 	p.Dir, p.Env = w.dir, w.env
 	if c.run.home {
 		p.Dir = root
-		p.Env = append(slices.Clone(w.env), "TAILLIGHT_OUT="+filepath.Join(w.dir, "home-run"))
+		p.Env = append(slices.Clone(w.env), "TAILLIGHT_RUNS="+filepath.Join(w.dir, "home-runs"))
 	}
 	p.Stdout, p.Stderr = out, out
 	p.Cancel = func() error { return p.Process.Signal(syscall.SIGINT) }
@@ -190,22 +190,19 @@ func (w workshop) execute(t *testing.T, c command) {
 		w.serve(t, c)
 		return
 	}
-	const tries = 3
-	for try := 1; ; try++ {
-		out, err := w.once(t, c)
-		if err == nil {
-			break
-		}
-		// A load test on a busy machine may rightly call itself invalid.
-		if !strings.Contains(strings.ToLower(out), "invalid") || try == tries {
-			t.Fatalf("%s: %v\n%s", c.line, err, out)
-		}
-		t.Logf("try %d of %d: the run called itself invalid", try, tries)
-		if err := os.RemoveAll(filepath.Join(w.dir, "home-run")); err != nil {
-			t.Fatal(err)
-		}
+	out, err := w.once(t, c)
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.Exited() && invalid.MatchString(out):
+		t.Logf("%s: %v: the machine was too busy, and the run says so", c.line, err)
+	case err != nil:
+		t.Fatalf("%s: %v\n%s", c.line, err, out)
 	}
 }
+
+// invalid is the verdict of a load test that the machine disturbed. It says
+// nothing against the command.
+var invalid = regexp.MustCompile(`(?m)^INVALID `)
 
 // once runs a command to its end.
 func (w workshop) once(t *testing.T, c command) (string, error) {

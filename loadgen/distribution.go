@@ -70,14 +70,15 @@ func (d Distribution) Quantile(q float64) time.Duration {
 	if n == 0 {
 		return 0
 	}
-	rank := int64(math.Ceil(q * float64(n)))
+	// The tolerance is for products such as 0.07 * 100, just above 7 in binary.
+	rank := int64(math.Ceil(q * float64(n) * (1 - 1e-12)))
 	switch {
 	case rank <= 1:
 		return d.Min
 	case rank >= n:
 		return d.Max
 	}
-	v := time.Duration(d.Hist.ValueAtPercentile(100*(float64(rank)-0.5)/float64(n))) * time.Microsecond
+	v := time.Duration(d.Hist.ValueAtPercentile(100*float64(rank)/float64(n))) * time.Microsecond
 	return min(max(v, d.Min), d.Max)
 }
 

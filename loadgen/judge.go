@@ -125,7 +125,7 @@ func (j *judge) tally(s *Second, phase int) tally {
 // the window when it is full.
 func (j *judge) slide(s *Second, phase int, y *tally) {
 	sp := j.spans[phase]
-	if s.Start < sp.start || s.End > sp.end+slack {
+	if s.Start < sp.start || s.Start >= sp.end || s.End > sp.end+slack {
 		if j.ringOf == phase {
 			j.ring = j.ring[:0]
 		}

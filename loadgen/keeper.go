@@ -15,13 +15,15 @@ const (
 
 // keeper chooses. It decides on each exchange once and for all, because the
 // archive is append-only: a run that is killed has lost nothing it had chosen.
-// So the uniform sample is thinned by halves as the run grows, each with its
-// weight, instead of replacing what it holds.
+// So nothing kept is ever replaced; instead, whenever an eighth of its budget
+// is spent, the uniform sample takes half as large a share as before, and so
+// does the choice of the slow.
 type keeper struct {
 	seed                       uint64
 	all, slow, errors, uniform int
 	halvings                   uint
-	slowFrom                   map[[2]int]time.Duration // by phase and step: the slowest 2 % so far
+	block, at, size, pick      uint64                   // of the uniform sample
+	slowFrom                   map[[2]int]time.Duration // by phase and step: slower is slow
 }
 
 // second notes where the slow ones begin, from the totals so far.
@@ -32,9 +34,10 @@ func (k *keeper) second(total []*Series) {
 	if k.slowFrom == nil {
 		k.slowFrom = map[[2]int]time.Duration{}
 	}
+	share := slowShare / float64(uint64(1)<<min(k.slow/(keepSlow/8), 40))
 	for _, se := range total {
 		if se != nil && se.Response.N() > 0 {
-			k.slowFrom[[2]int{se.Phase, se.Step}] = se.Response.Quantile(1 - slowShare)
+			k.slowFrom[[2]int{se.Phase, se.Step}] = se.Response.Quantile(1 - share)
 		}
 	}
 }
@@ -51,7 +54,7 @@ func (k *keeper) keep(x *Exchange) bool {
 		k.errors++
 		x.Kept = KeptError
 		return true
-	case x.OK() && k.isSlow(x) && k.slow < keepSlow:
+	case x.OK() && k.isSlow(x):
 		k.slow++
 		x.Kept = KeptSlow
 		return true
@@ -61,18 +64,24 @@ func (k *keeper) keep(x *Exchange) bool {
 
 func (k *keeper) isSlow(x *Exchange) bool {
 	from, ok := k.slowFrom[[2]int{x.Phase, x.Step}]
-	return ok && x.Response() >= from
+	return ok && x.Response() > from
 }
 
-// sample keeps one of 2^(halvings+1), and halves the rate whenever an eighth
-// of the budget has been spent at it.
+// sample keeps one of every 2^(halvings+1), at a random place among them, so
+// that weights add up without the noise of independent draws.
 func (k *keeper) sample(x *Exchange) bool {
-	shift := min(k.halvings+1, 62)
-	if draw(k.seed, streamSample, x.N)>>(64-shift) != 0 {
+	if k.at == 0 {
+		k.block++
+		k.size = 1 << min(k.halvings+1, 40)
+		k.pick = scale(draw(k.seed, streamSample, k.block), k.size)
+	}
+	picked := k.at == k.pick
+	k.at = (k.at + 1) % k.size
+	if !picked {
 		return false
 	}
 	x.Kept = KeptUniform
-	x.Weight = float64(uint64(1) << shift)
+	x.Weight = float64(k.size)
 	k.uniform++
 	if k.uniform%(keepUniform/8) == 0 {
 		k.halvings++

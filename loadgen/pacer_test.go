@@ -121,7 +121,7 @@ func TestPoissonGapsAreExponential(t *testing.T) {
 	got := offsets(loadgen.NewPacer(*loadgen.Constant(1000), 100*time.Second, loadgen.Poisson, 42), 50_000)
 	gaps := make([]float64, 0, len(got))
 	for i := 1; i < len(got); i++ {
-		gaps = append(gaps, (got[i] - got[i-1]).Seconds()*1000)
+		gaps = append(gaps, (got[i]-got[i-1]).Seconds()*1000)
 	}
 	n := float64(len(gaps))
 	d := ksDistance(gaps, func(x float64) float64 { return 1 - math.Exp(-x) })

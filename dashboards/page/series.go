@@ -95,13 +95,8 @@ func (s *series) fill(sum map[int64]float64, began int64, rate bool) {
 	for i := 0; i < len(times); i += max(1, stride) {
 		v := sum[times[i]]
 		if rate {
-			before := last
-			last = i
-			if before < 0 {
-				continue
-			}
-			v = (v - sum[times[before]]) / (float64(times[i]-times[before]) / 1e9)
-			if v < 0 {
+			var ok bool
+			if v, last, ok = rateSince(times, sum, last, i); !ok {
 				continue
 			}
 		}
@@ -109,6 +104,23 @@ func (s *series) fill(sum map[int64]float64, began int64, rate bool) {
 		s.V = append(s.V, compact(v))
 	}
 }
+
+// rateSince returns the rate from point last to point i, and the point to go
+// on from. Points closer than shortestRate give none: a counter that was read
+// twice at once would draw a spike.
+func rateSince(times []int64, sum map[int64]float64, last, i int) (rate float64, next int, ok bool) {
+	if last < 0 {
+		return 0, i, false
+	}
+	dt := float64(times[i]-times[last]) / 1e9
+	if dt < shortestRate {
+		return 0, last, false
+	}
+	rate = (sum[times[i]] - sum[times[last]]) / dt
+	return rate, i, rate >= 0
+}
+
+const shortestRate = 0.5 // seconds
 
 // file is one thing of the run's directory.
 type file struct {

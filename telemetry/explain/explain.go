@@ -1,6 +1,6 @@
 // Package explain turns results and signals into findings: deterministic
-// sentences that carry their numbers. It is pure: no clock, no I/O, no
-// randomness, so the same run always reads the same.
+// sentences that carry their numbers. It is pure: no clock, no I/O,
+// resampling only from a fixed seed, so the same run always reads the same.
 //
 // A rule either speaks or says why it is silent. It never claims more than its
 // inputs carry: no causal verb from a correlation, no percentage without an

@@ -54,7 +54,7 @@ window.Taillight = window.Taillight || {};
   T.duration = function (s) {
     if (s === null || s === undefined || !isFinite(s)) return '–';
     const a = Math.abs(s);
-    if (a === 0) return '0 s';
+    if (a === 0) return '0' + NB + 's';
     if (a < 1e-6) return digits(s * 1e9) + NB + 'ns';
     if (a < 0.9995e-3) return digits(s * 1e6) + NB + 'µs';
     if (a < 0.9995) return digits(s * 1e3) + NB + 'ms';
@@ -87,8 +87,8 @@ window.Taillight = window.Taillight || {};
   T.percent = function (x) {
     if (x === null || x === undefined || !isFinite(x)) return '–';
     const p = 100 * x;
-    if (p === 0) return '0 %';
-    if (p === 100) return '100 %';
+    if (p === 0) return '0' + NB + '%';
+    if (p === 100) return '100' + NB + '%';
     if (p > 99 && p < 100) return (Math.floor(p * 1000) / 1000).toFixed(p > 99.99 ? 3 : 2) + NB + '%';
     if (Math.abs(p) < 0.01) return p.toPrecision(1) + NB + '%';
     return digits(p) + NB + '%';

@@ -55,6 +55,9 @@
     return out;
   };
 
+  /** A function's name without its type parameters, which may hold paths of their own. */
+  const plain = (name) => name.replace(/\[.*\]/, '[…]');
+
   /** The package of a function: the path up to the first dot after the last slash. */
   function packageOf(name) {
     const slash = name.lastIndexOf('/');
@@ -63,22 +66,26 @@
   }
 
   /**
-   * The family of a function: the Go runtime, the standard library, a module,
-   * or main. A name that is no Go name belongs to "other code".
+   * The family of a frame: the Go runtime, the standard library, a module, or
+   * main. Assembly without a package is the runtime's; a name that is no Go
+   * name belongs to "other code".
    */
-  T.family = function (name) {
-    const pkg = packageOf(name);
-    if (!pkg) return name.startsWith('runtime') || /^(gogo|memeqbody|aeshashbody|cmpbody|indexbytebody)/.test(name) ? 'Go runtime' : 'other code';
+  T.family = function (frame) {
+    const pkg = packageOf(plain(frame.function));
+    if (!pkg) return /\.s$/.test(frame.file) ? 'Go runtime' : 'other code';
     if (pkg === 'runtime' || pkg.startsWith('runtime/') || pkg.startsWith('internal/runtime')) return 'Go runtime';
-    const parts = pkg.split('/');
     if (pkg === 'main') return 'main';
+    const parts = pkg.split('/');
     if (!parts[0].includes('.')) return 'standard library';
     const hosted = /^(github\.com|gitlab\.com|bitbucket\.org)$/.test(parts[0]);
     return parts.slice(0, hosted ? 3 : 2).join('/');
   };
 
-  /** A function's name without the path of its package. */
-  T.shortName = (name) => name.slice(name.lastIndexOf('/') + 1);
+  /** A function's name without the path of its package and its type parameters. */
+  T.shortName = function (name) {
+    const p = plain(name);
+    return p.slice(p.lastIndexOf('/') + 1);
+  };
 
   /** CPU nanoseconds per function, on it and below it, each stack counted once. */
   T.functions = function (set) {
@@ -104,10 +111,10 @@
     const by = new Map();
     for (const s of set.stacks) {
       if (!s.frames.length) continue;
-      const f = T.family(set.frames[s.frames[s.frames.length - 1]].function);
+      const f = T.family(set.frames[s.frames[s.frames.length - 1]]);
       by.set(f, (by.get(f) || 0) + s.value);
     }
-    for (const f of set.frames) if (!by.has(T.family(f.function))) by.set(T.family(f.function), 0);
+    for (const f of set.frames) if (!by.has(T.family(f))) by.set(T.family(f), 0);
     const fixed = { 'Go runtime': '--f-runtime', 'standard library': '--f-std', 'other code': '--f-other' };
     let next = 1;
     return [...by].sort((a, b) => b[1] - a[1]).map(([name, self]) => ({ name, self, color: fixed[name] || '--f-' + Math.min(next++, 6) }));

@@ -132,7 +132,7 @@
     const n = r.n, y = n.depth * v.row, w = Math.max(0.5, r.w - (r.w > 3 ? 1 : 0));
     const hit = v.match && v.match.has(n.frame);
     ctx.globalAlpha = r.up ? 0.55 : v.match && !hit ? 0.28 : 1;
-    ctx.fillStyle = hit ? T.color('--f-hit') : n.frame < 0 ? T.color('--f-root') : T.color(v.colors.get(T.family(name(v, n))) || '--f-other');
+    ctx.fillStyle = hit ? T.color('--f-hit') : n.frame < 0 ? T.color('--f-root') : T.color(v.colors.get(T.family(v.set.frames[n.frame])) || '--f-other');
     ctx.fillRect(r.x, y, w, v.row - 1);
     ctx.globalAlpha = v.match && !hit ? 0.6 : 1;
     if (r.w < 26) { ctx.globalAlpha = 1; return; }
@@ -178,7 +178,7 @@
     if (n.frame >= 0) {
       out.push(T.duration(n.self / 1e9) + ' of it in the function itself');
       const f = v.set.frames[n.frame];
-      out.push(T.family(f.function) + (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : ''));
+      out.push(T.family(f) + (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : ''));
     }
     return out;
   }
@@ -206,7 +206,7 @@
 
   function top(v) {
     const list = T.functions(v.set), all = v.set.value;
-    const row = (f) => [el('span', { class: 'fn' }, el('button', { type: 'button', title: f.name, onclick: () => { v.search.value = f.name; search(v); v.search.scrollIntoView({ block: 'center', behavior: T.motion() }); } }, T.shortName(f.name)), el('small', null, T.family(f.name) + (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : ''))),
+    const row = (f) => [el('span', { class: 'fn' }, el('button', { type: 'button', title: f.name, onclick: () => { v.search.value = f.name; search(v); v.search.scrollIntoView({ block: 'center', behavior: T.motion() }); } }, T.shortName(f.name)), el('small', null, T.family({ function: f.name, file: f.file }) + (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : ''))),
       T.duration(f.self / 1e9), T.percent(f.self / all), T.duration(f.total / 1e9), T.percent(f.total / all), v.requests ? T.duration(f.self / 1e9 / v.requests) : '–'];
     const head = ['Function', 'Self', 'Self share', 'With callees', 'Share', 'Self per request'];
     const self = [...list].sort((a, b) => b.self - a.self).slice(0, 12);

@@ -22,7 +22,7 @@
     if (!r.n) return 'No request was answered.';
     const gap = r.p99 - s.p99;
     const waiting = gap > 0.1 * s.p99 ? ' Requests waited in the generator before they were sent: service p99 is only ' + T.duration(s.p99) + '.' : '';
-    return 'Half of ' + T.count(r.n) + ' answers came within ' + T.duration(r.p50) + ', 99 % within ' + T.duration(r.p99) + '; the slowest took ' + T.duration(r.max) + '.' + waiting;
+    return 'Half of ' + T.count(r.n) + ' answers came within ' + T.duration(r.p50) + ', 99\u00a0% within ' + T.duration(r.p99) + '; the slowest took ' + T.duration(r.max) + '.' + waiting;
   }
 
   // Heat map.
@@ -122,12 +122,12 @@
       total: 'max ' + T.duration(l.c.max),
     }));
     const all = lines.flatMap((l) => l.data).filter((v) => v > 0);
-    const names = { 0: '0 %', 1: '90 %', 2: '99 %', 3: '99.9 %', 4: '99.99 %', 5: '99.999 %', 6: '99.9999 %' };
+    const names = { 1: '90 %', 2: '99 %', 3: '99.9 %', 4: '99.99 %', 5: '99.999 %', 6: '99.9999 %' };
     T.chart(holder, {
       title: 'Percentile curve', note: s.label + ', n = ' + T.count(list[0].c.n) + ', each step to the right is one nine more', label: 'Percentile curve of ' + s.label,
       x, lines, log: true, time: false, height: 17, format: T.duration, tick: T.tick,
       range: [Math.min(...all) / 1.2, Math.max(...all) * 1.25], xRange: [0, Math.max(last, 1)],
-      xTicks: () => [0, Math.log10(2), ...Object.keys(names).map(Number).filter((n) => n > 0 && n <= last + 0.001)],
+      xTicks: () => [Math.log10(2), ...Object.keys(names).map(Number).filter((n) => n > 0 && n <= last + 0.001)],
       xFormat: (v) => names[v] || (Math.abs(v - Math.log10(2)) < 1e-9 ? '50 %' : ''),
       xName: (v) => (v === last ? 'max' : 'p' + percentile(v)),
     });

@@ -7,7 +7,7 @@
   T.rules = function (section) {
     const d = T.state.end.document;
     section.append(el('p', { class: 'lead' }, T.plural(d.findings.length, 'rule') + ' spoke, ' + T.count(d.silent.length) + ' stayed silent. A rule speaks only when its inputs carry the claim.'));
-    const rows = d.findings.map((f) => [f.id, el('span', { class: 'mark on' }, 'spoke'), f.title, el('a', { href: '#finding-' + f.id, onclick: () => T.reveal('finding-' + f.id) }, 'as finding ' + f.id)])
+    const rows = d.findings.map((f, i) => [f.id, el('span', { class: 'mark on' }, 'spoke'), f.title, el('a', { href: '#finding-' + i, onclick: () => T.reveal('finding-' + i) }, 'see the finding')])
       .concat(d.silent.map((s) => [s.id, el('span', { class: 'mark off' }, 'silent'), s.title, s.why]))
       .sort((a, b) => Number(a[0].slice(1)) - Number(b[0].slice(1)));
     if (rows.length) section.append(T.wide('Rules', T.table(['Rule', 'Did', 'About', 'Why'], rows, { class: 'rules' })));

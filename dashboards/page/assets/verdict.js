@@ -7,9 +7,17 @@
 
   /** What stands in for a verdict's sentence when the run did not live to write one. */
   function sentence(d) {
-    if (d.reason) return d.reason;
+    const reason = (d.reason || '').replace(/^(pass|fail|invalid|aborted): */i, '');
+    if (reason) return reason[0].toUpperCase() + reason.slice(1);
     if (d.verdict === 'aborted') return 'The run ended before it could judge itself. What had reached the disk is shown.';
     return 'Verdict: ' + d.verdict + '.';
+  }
+
+  /** The first sentence as the headline, what follows as text. */
+  function headline(text) {
+    const end = text.search(/\. (?=[A-Z])/);
+    const first = end > 0 ? text.slice(0, end + 1) : text;
+    return [el('h1', { class: first.length > 110 ? 'long' : false }, first), end > 0 && el('p', { class: 'rest' }, text.slice(end + 2))];
   }
 
   T.header = function () {
@@ -27,7 +35,7 @@
     section.append(
       el('div', { class: 'hero ' + d.verdict },
         el('p', { class: 'word mark ' + ({ pass: 'yes', fail: 'no' }[d.verdict] || 'maybe') }, words[d.verdict] || d.verdict),
-        el('h1', null, sentence(d)),
+        headline(sentence(d)),
         el('p', { class: 'when' }, [c.name, T.wall(c.started), 'ran ' + T.duration(ran), c.environment.target || d.plan.target, 'exit ' + d.exit].filter(Boolean).join(' · '))),
       figures(d),
       findings(d),
@@ -62,9 +70,9 @@
       box.append(T.empty('No rule spoke. Why each stayed silent stands under ', el('a', { href: '#rules' }, 'Rules'), '.'));
       return box;
     }
-    box.append(el('ol', null, d.findings.slice(0, 3).map(finding)));
+    box.append(el('ol', null, d.findings.slice(0, 3).map((f, i) => finding(f, i))));
     const rest = d.findings.slice(3);
-    if (rest.length) box.append(el('details', { class: 'more' }, el('summary', null, T.plural(rest.length, 'more finding')), el('ol', null, rest.map(finding))));
+    if (rest.length) box.append(el('details', { class: 'more' }, el('summary', null, T.plural(rest.length, 'more finding')), el('ol', null, rest.map((f, i) => finding(f, i + 3)))));
     return box;
   }
 
@@ -74,16 +82,24 @@
     suggested: 'Suggested: compatible with the data, not proven',
   };
 
-  function finding(f) {
-    return el('li', { class: 'finding ' + f.severity, id: 'finding-' + f.id },
+  function finding(f, index) {
+    return el('li', { class: 'finding ' + f.severity, id: 'finding-' + index },
       el('div', { class: 'tag' }, el('b', null, f.id), el('span', { class: 'sev mark ' + ({ grave: 'no', notice: 'maybe' }[f.severity] || 'off') }, { grave: 'Grave', notice: 'Notice', info: 'Note' }[f.severity] || f.severity),
         el('span', { class: 'conf ' + f.confidence, title: held[f.confidence] }, f.confidence)),
       el('div', { class: 'said' },
         el('h3', null, f.title),
-        el('p', null, f.claim),
+        el('p', null, linked(f.claim)),
         (f.evidence || []).length > 0 && el('dl', { class: 'evidence' }, f.evidence.map(evidence)),
         (f.warnings || []).map((w) => el('p', { class: 'warning' }, el('b', null, 'Warning'), ' ', w)),
         f.hint && el('p', { class: 'hint' }, el('b', null, 'Hint'), ' ', f.hint)));
+  }
+
+  /** A claim's text, with the exchanges it names as links. */
+  function linked(text) {
+    return text.split(/(exchange:\d+)/).map((part) => {
+      const link = /^exchange:\d+$/.test(part) ? T.reference(part) : null;
+      return link ? el('a', { href: link.href, onclick: link.go }, link.text) : part;
+    });
   }
 
   function evidence(e) {
@@ -136,8 +152,8 @@
 
   function where(t) {
     const parts = [];
-    if (t.windows) parts.push(T.plural(t.windows, 'window'));
-    if (t.at) parts.push('worst ends at ' + T.offset(t.at / 1e9));
+    if (t.windows) parts.push('worst of ' + T.plural(t.windows, 'window'), 'ending at ' + T.offset((t.at || 0) / 1e9));
+    else if (t.abort && !t.ok && t.at) parts.push('ended the run at ' + T.offset(t.at / 1e9));
     return parts.join(', ') || 'whole scope';
   }
 })(window.Taillight);
