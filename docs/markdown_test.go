@@ -181,7 +181,7 @@ func documents(t *testing.T) []document {
 
 func TestParse(t *testing.T) {
 	d := parse("x.md", strings.Join([]string{
-		"# A `b`: c_d!", "see [x](y.md#z \"t\") and `[no](no.md)`", "<!-- docker -->", "```sh",
+		"# A `b`: c_d!", "see [x](y.md#z \"t\") and `[no](no.md)`", "<!-- needs Docker -->", "```sh",
 		"one \\", "  two # why", "# only a comment", "", "```", "# A `b`: c_d!", "[r]: <r.md>", `<img src="p.png" alt="">`,
 	}, "\n"))
 	if got, want := d.anchors(), []string{"a-b-c_d", "a-b-c_d-1"}; !slices.Equal(got, want) {
@@ -198,7 +198,7 @@ func TestParse(t *testing.T) {
 		t.Fatalf("%d fences, want 1", len(d.fences))
 	}
 	f := d.fences[0]
-	if got, want := f.commands(), []string{"one two"}; !slices.Equal(got, want) || f.info != "sh" || f.mark != "docker" {
+	if got, want := f.commands(), []string{"one two"}; !slices.Equal(got, want) || f.info != "sh" || f.mark != needsDocker {
 		t.Errorf("commands %q, info %q, mark %q", got, f.info, f.mark)
 	}
 }

@@ -243,7 +243,7 @@ func TestSpanTrees(t *testing.T) {
 		}, 3, 0},
 		{"a cycle without a root", func(x *loadgen.Exchange) []signal.Span {
 			return []signal.Span{named("a", x, 1, 2, 0, ms, r), named("b", x, 2, 1, 0, ms, r)}
-		}, 0, 0},
+		}, 0, 2},
 		{"a flood", func(x *loadgen.Exchange) []signal.Span {
 			spans := []signal.Span{named("a", x, 1, 0, 0, ms, r)}
 			for i := range 200 {
@@ -281,7 +281,7 @@ func TestCPUSeries(t *testing.T) {
 	if len(e.Series) != 1 {
 		t.Fatalf("%d series, want 1", len(e.Series))
 	}
-	got := fmt.Sprint(e.Series[0].Service, e.Series[0].T, e.Series[0].V)
+	got := fmt.Sprintf("%s %v %v", e.Series[0].Service, e.Series[0].T, e.Series[0].V)
 	if want := "shop [2 3 5] [0.75 0.5 0.3]"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

@@ -48,15 +48,13 @@ func began() time.Time { return time.Date(2026, 11, 23, 15, 30, 12, 0, time.UTC)
 // maker builds a run exchange by exchange.
 type maker struct {
 	sample
-	r         *rand.Rand
-	run       *archive.Run
-	cells     map[cellKey]*hdrhistogram.Histogram
-	totals    map[cellKey]*loadgen.Distribution // second -1: whole run
-	counts    map[[2]int]*loadgen.Counts        // second, step
-	errors    map[[2]int]map[loadgen.ErrorClass]int64
-	resource  *signal.Resource
-	usersOf   []int
-	iteration uint64
+	r        *rand.Rand
+	run      *archive.Run
+	cells    map[cellKey]*hdrhistogram.Histogram
+	totals   map[cellKey]*loadgen.Distribution // second -1: whole run
+	counts   map[[2]int]*loadgen.Counts        // second, step
+	errors   map[[2]int]map[loadgen.ErrorClass]int64
+	resource *signal.Resource
 }
 
 type cellKey struct {
@@ -206,7 +204,11 @@ func (m *maker) record(sec int, x *loadgen.Exchange) {
 	for kind, v := range map[string]time.Duration{"response": x.Response(), "service": x.Service(), "lag": x.Lag()} {
 		key := cellKey{sec, phase, step, kind}
 		if m.cells[key] == nil {
-			m.cells[key] = hdrhistogram.New(loadgen.HistogramMin, loadgen.HistogramMax, loadgen.HistogramDigits)
+			digits := loadgen.HistogramDigits
+			if m.seconds > 600 {
+				digits-- // memory of the test, a tenth of it
+			}
+			m.cells[key] = hdrhistogram.New(loadgen.HistogramMin, int64(10*time.Second/time.Microsecond), digits)
 		}
 		if err := m.cells[key].RecordValue(max(1, v.Microseconds())); err != nil {
 			panic(err)

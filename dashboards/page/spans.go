@@ -107,6 +107,9 @@ func (x *exchange) place(spans []*signal.Span, client signal.SpanID, limit int) 
 		}
 		t.add(s, -1, 0, at, centred)
 	}
+	for _, unreached := range t.children { // a cycle without a root
+		t.cut += len(unreached)
+	}
 	x.Spans, x.SpansCut = t.out, t.cut
 	if len(roots) > 0 {
 		gap := window - roots[0].Duration()

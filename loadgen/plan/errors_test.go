@@ -86,6 +86,15 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// What would keep the YAML library busy for minutes is refused before.
+func TestHostileFiles(t *testing.T) {
+	for _, unit := range []string{"<", "'' ", "a: b\n", "a: {", "[", "- ", "? ", "&a ", "a: |\n", "%", "\"", "{a: 1, "} {
+		data := []byte(strings.Repeat(unit, plan.MaxSize/4/len(unit)))
+		_, err := plan.Parse("x.yaml", data)
+		checkPlace(t, data, err)
+	}
+}
+
 // A file is called what the error says, and the caret stands under the place.
 func TestErrorForm(t *testing.T) {
 	_, err := plan.Parse("a/b.yaml", []byte("name: x\nphases:\n  - {name: ramp, user: 5, for: 1s}\n"))

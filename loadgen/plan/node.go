@@ -19,6 +19,9 @@ const (
 	MaxSize   = 1 << 20 // bytes
 	maxTokens = 30_000  // words and marks
 	maxDepth  = 20      // lists and mappings in each other
+
+	// The YAML scanner looks ahead over all that follow at every <.
+	maxRun = 1000 // of <
 )
 
 // kind is what a node is. A plan needs no more of YAML.
@@ -90,7 +93,11 @@ func read(file string, data []byte) (*source, *node, error) {
 
 // checkText refuses what no YAML file may contain.
 func (s *source) checkText() error {
+	run := strings.Repeat("<", maxRun)
 	for i, line := range s.lines {
+		if before, _, found := strings.Cut(line, run); found {
+			return s.fail(i+1, utf8.RuneCountInString(before)+1, "%d < in a row do not belong into a plan", maxRun)
+		}
 		column := 0
 		for at, r := range line {
 			column++

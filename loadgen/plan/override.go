@@ -313,7 +313,7 @@ func cutPhase(ph loadgen.Phase, d time.Duration) []loadgen.Phase {
 	rest.For -= ph.For
 	rest = withRamp(rest, *loadgen.Constant(levels[n]))
 	switch {
-	case n == 0:
+	case ph.For <= 0: // no stair is whole
 		return []loadgen.Phase{rest}
 	case n == 1:
 		ph = withRamp(ph, *loadgen.Constant(levels[0]))

@@ -18,7 +18,7 @@ func printRun(out io.Writer, run *archive.Run, s style) {
 	printPercentiles(out, run, s)
 	printErrors(out, run, s)
 	printThresholds(out, run, s)
-	printValidity(out, run, s)
+	printTrust(out, run, s)
 	printFindings(out, run, s)
 	fmt.Fprintf(out, "\n%s\n", verdictLine(run, s))
 }
@@ -203,12 +203,38 @@ func printThresholds(out io.Writer, run *archive.Run, s style) {
 	}
 }
 
-func printValidity(out io.Writer, run *archive.Run, s style) {
+// printTrust prints in one line what the numbers are worth: how late the
+// generator was at worst, what it used, and how much telemetry came.
+func printTrust(out io.Writer, run *archive.Run, s style) {
+	grade, colour := loadgen.Valid, green
+	var lag, sent float64 = 0, 1
 	for _, v := range run.Validity {
-		for _, reason := range v.Reasons {
-			fmt.Fprintf(out, "\n%s", wrap(s.paint(yellow, "! "+v.Phase+": ")+reason, "", s.width))
+		lag, sent = max(lag, v.LagP99.Seconds()), min(sent, v.Sent)
+		switch {
+		case v.Grade == loadgen.Invalid:
+			grade, colour = v.Grade, red
+		case v.Grade == loadgen.Warned && grade == loadgen.Valid:
+			grade, colour = v.Grade, yellow
 		}
 	}
+	heading(out, s, "Trust")
+	fmt.Fprintf(out, "%s   generator lag p99 %s ms, %s sent, %.2f cores of GOMAXPROCS %d   target %s\n",
+		s.paint(bold+";"+colour, string(grade)), ms(lag), percent(sent), run.Totals.GeneratorCPU, run.Environment.Procs, targetUse(run))
+	fmt.Fprintf(out, "tier %s   %s of %s spans joined, coverage %s   %d profiles   trace share %s\n",
+		run.Signals.Tier, thousands(run.Signals.Spans.Joined), thousands(run.Signals.Spans.Received),
+		percent(run.Signals.Coverage), run.Signals.Profiles, percent(run.Environment.TraceShare))
+}
+
+func targetUse(run *archive.Run) string {
+	cpu := run.Totals.TargetCPU
+	if cpu == nil {
+		return "CPU unknown"
+	}
+	use := fmt.Sprintf("%.2f cores, at most %.2f", cpu.Mean, cpu.Max)
+	if n := run.Environment.TargetProcs; n > 0 {
+		use += fmt.Sprintf(", of GOMAXPROCS %d", n)
+	}
+	return use
 }
 
 func printFindings(out io.Writer, run *archive.Run, s style) {

@@ -124,7 +124,7 @@ func keyValues(m map[string]any) []keyValue {
 	for k := range m {
 		keys = append(keys, k)
 	}
-	
+	slices.Sort(keys)
 	out := make([]keyValue, 0, len(m))
 	for _, k := range keys {
 		out = append(out, keyValue{Key: k, Value: valueOf(m[k])})

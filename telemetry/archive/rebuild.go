@@ -1,199 +1,303 @@
-package dashboards
+package archive
 
-import "github.com/taillight-load/taillight/telemetry/names"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
 
-const (
-	loadTestUID = "taillight-load-test"
-	traceUID    = "taillight-trace"
-	schema      = 42
+	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-// LoadTest is the board of one run: its verdict, what clients and target
-// measured, the load that was meant and the load that was sent, and the spans
-// and stacks behind the tail.
-func LoadTest() Board {
-	return Board{
-		UID: loadTestUID, Title: "Load test",
-		Description: "One run, seen from the client and from the target. Choose the run and its phases at the top.",
-		Tags:        []string{"taillight"}, SchemaVersion: schema, Version: 1,
-		Timezone: "browser", GraphTooltip: 1, Refresh: "5s",
-		Time:       TimeRange{From: "now-15m", To: "now"},
-		TimePicker: TimePicker{RefreshIntervals: []string{"1s", "5s", "10s", "30s", "1m"}},
-		Templating: Variables{List: []Variable{runVariable(), phaseVariable(), serviceVariable(), windowVariable(), slowVariable()}},
-		Panels: layout(
-			heading("Verdict, over the whole run"),
-			line(4,
-				wide(3, verdict()), wide(4, requests()), wide(3, answeredOK()),
-				wide(7, wholeRun("Response time of the run", names.ResponseDuration,
-					"From the intended start of each request to its last byte: what a user feels. Over all its requests, exact to the bucket (2.2 %).")),
-				wide(7, wholeRun("Generator's lag", names.Lag,
-					"How late the generator itself sent. A p99 above a tenth of the response p50 makes the run doubtful, above a half invalid: then read no percentile below.")),
-			),
-			line(5, wide(columns, phases())),
-			heading("Latency"),
-			line(9, wide(12, clientLatency()), wide(12, serverLatency())),
-			line(9, wide(24, threeTails())),
-			line(12, wide(columns, responseHeatMap())),
-			heading("Load"),
-			line(8, wide(12, rates()), wide(12, failures())),
-			line(8, wide(12, users()), wide(12, lag())),
-			heading("Target"),
-			line(8, wide(12, utilization()), wide(12, cpuTime())),
-			heading("Why"),
-			line(11, wide(columns, slowTable())),
-			line(18, wide(columns, flameGraph())),
-		),
+// EachInterval calls fn with every histogram of latency.hlog in the order they
+// were written: by second, and in it by phase and step. It stops at fn's first
+// error and returns it. A torn last line is passed over; Lost has it.
+func (r *Run) EachInterval(fn func(Interval) error) error {
+	root, err := os.OpenRoot(r.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }() // only read
+	return r.eachInterval(root, fn)
+}
+
+func (r *Run) eachInterval(root *os.Root, fn func(Interval) error) error {
+	// Read with a run of its own, so that a torn line is not listed again.
+	rd := newReader(root, &Run{Document: r.Document, Dir: r.Dir})
+	var stop error
+	err := rd.lines(latencyFile, func(line []byte) error {
+		if stop != nil {
+			return nil
+		}
+		iv, err := rd.names.decodeInterval(line)
+		switch {
+		case errors.Is(err, errNoInterval):
+			return nil
+		case err != nil:
+			return err
+		}
+		stop = fn(iv)
+		return nil
+	})
+	return errors.Join(stop, err)
+}
+
+// LoadSeconds returns the seconds as they were measured, without histograms
+// and without kept exchanges.
+func (r *Run) LoadSeconds() ([]loadgen.Second, error) {
+	names := namesOf(&r.Plan)
+	out := make([]loadgen.Second, 0, len(r.Seconds))
+	for i := range r.Seconds {
+		s, err := names.loadSecond(&r.Seconds[i])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// Result rebuilds what the attack returned: a Series for every phase and step
+// of the plan, with its histograms, and the rest from the Document. Of a Cut
+// run it reaches up to the last whole second, and what was in flight then is
+// counted but not listed.
+func (r *Run) Result() (*loadgen.Result, error) {
+	root, err := os.OpenRoot(r.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }() // only read
+	result, _, err := r.result(root)
+	return result, err
+}
+
+// result also returns how many histograms belong to no whole second.
+func (r *Run) result(root *os.Root) (result *loadgen.Result, strays int, err error) {
+	series, strays, err := r.loadSeries(root)
+	if err != nil {
+		return nil, 0, err
+	}
+	result = &loadgen.Result{
+		Plan: r.Plan, Began: r.Started, Elapsed: r.Ended.Sub(r.Started),
+		Series: series, Iterations: r.Totals.Iterations, Seconds: len(r.Seconds),
+		Thresholds: r.Thresholds, Stopped: r.Stopped,
+	}
+	names := namesOf(&r.Plan)
+	for _, p := range r.Phases {
+		result.Phases = append(result.Phases, loadgen.PhaseResult{
+			Start: seconds(p.Start), End: seconds(p.End),
+			CPU: time.Duration(p.CPU), Throttled: time.Duration(p.Throttled),
+			UsersMax: p.UsersMax, InFlightMax: p.InFlightMax,
+		})
+	}
+	for _, f := range r.InFlight {
+		step, err := indexOf("step", names.steps, f.Step)
+		if err != nil {
+			return nil, 0, fmt.Errorf("in_flight of %s: %w", documentFile, err)
+		}
+		phase, err := indexOf("phase", names.phases, f.Phase)
+		if err != nil {
+			return nil, 0, fmt.Errorf("in_flight of %s: %w", documentFile, err)
+		}
+		result.InFlight = append(result.InFlight, loadgen.InFlightRequest{
+			Step: step, Phase: phase, Age: seconds(f.Age),
+			Intended: time.Duration(f.Intended), Sent: time.Duration(f.Sent),
+		})
+	}
+	if n := len(r.Seconds); n > 0 {
+		last := &r.Seconds[n-1]
+		result.Self = loadgen.SelfSample{CPU: time.Duration(last.CPU), Throttled: time.Duration(last.Throttled)}
+	}
+	return result, strays, nil
+}
+
+// loadSeries adds up the seconds into one series per phase and step.
+func (r *Run) loadSeries(root *os.Root) (series []loadgen.Series, strays int, err error) {
+	names := namesOf(&r.Plan)
+	steps := len(names.steps)
+	series = make([]loadgen.Series, len(names.phases)*steps)
+	for i := range series {
+		series[i].Phase, series[i].Step = i/steps, i%steps
+	}
+	measured, err := r.LoadSeconds()
+	if err != nil {
+		return nil, 0, err
+	}
+	for i := range measured {
+		for k := range measured[i].Series {
+			s := &measured[i].Series[k]
+			addCounts(&series[s.Phase*steps+s.Step], s)
+		}
+	}
+	strays, err = r.addHistograms(root, func(iv Interval, d loadgen.Distribution) error {
+		phase, err := indexOf("phase", names.phases, iv.Phase)
+		if err != nil {
+			return err
+		}
+		step, err := indexOf("step", names.steps, iv.Step)
+		if err != nil {
+			return err
+		}
+		for _, k := range kindsOf(&series[phase*steps+step]) {
+			if k.kind == iv.Kind {
+				k.Merge(d)
+			}
+		}
+		return nil
+	})
+	return series, strays, err
+}
+
+func addCounts(to, from *loadgen.Series) {
+	to.Counts.Add(from.Counts)
+	for class, n := range from.Errors {
+		if to.Errors == nil {
+			to.Errors = map[loadgen.ErrorClass]int64{}
+			to.First = map[loadgen.ErrorClass]time.Duration{}
+			to.Last = map[loadgen.ErrorClass]time.Duration{}
+		}
+		if _, ok := to.First[class]; !ok {
+			to.First[class], to.Last[class] = from.First[class], from.Last[class]
+		}
+		to.Errors[class] += n
+		to.First[class] = min(to.First[class], from.First[class])
+		to.Last[class] = max(to.Last[class], from.Last[class])
 	}
 }
 
-func verdict() Panel {
-	run := ofRun(names.RunVerdict)
-	legend := "{{" + label(names.AttrVerdict) + "}}"
-	p := numbers("Verdict", number,
-		"pass, fail, invalid or aborted; \"none yet\" while the run goes on. Invalid means that the measurement cannot be trusted, whatever it says.",
-		value("max by ("+label(names.AttrVerdict)+") (max_over_time("+run+"[$__range])) > 0", legend))
-	p.Options = statOptions("name", "background")
-	p.FieldConfig.Defaults.NoValue = "none yet"
-	p.FieldConfig.Overrides = []Override{
-		colored("pass", "green"), colored("fail", "red"), colored("invalid", "purple"), colored("aborted", "orange"),
+// intervalKey is what a histogram and the line of its second have in common.
+type intervalKey struct {
+	start, end        int64 // milliseconds
+	phase, step, kind string
+}
+
+// addHistograms joins every histogram to the summary in its second, which has
+// the exact figures, and calls add. Histograms without such a second (the run
+// was cut before it was whole) are left out and counted.
+func (r *Run) addHistograms(root *os.Root, add func(Interval, loadgen.Distribution) error) (strays int, err error) {
+	// Two seconds may be equal to the millisecond when the last is very short;
+	// then they come in order.
+	summaries := map[intervalKey][]Summary{}
+	for i := range r.Seconds {
+		s := &r.Seconds[i]
+		for k := range s.Steps {
+			st := &s.Steps[k]
+			key := intervalKey{s.Start / 1e6, s.End / 1e6, st.Phase, st.Step, ""}
+			for kind, sum := range map[string]Summary{
+				KindResponse: st.Response, KindService: st.Service, KindLag: st.Lag, KindOK: st.OK,
+			} {
+				if sum.N > 0 {
+					key.kind = kind
+					summaries[key] = append(summaries[key], sum)
+				}
+			}
+		}
 	}
-	return p
+	err = r.eachInterval(root, func(iv Interval) error {
+		key := intervalKey{iv.Start.Milliseconds(), iv.End.Milliseconds(), iv.Phase, iv.Step, iv.Kind}
+		found := summaries[key]
+		if len(found) == 0 {
+			strays++
+			return nil
+		}
+		summaries[key] = found[1:]
+		return add(iv, found[0].distribution(iv))
+	})
+	return strays, err
 }
 
-func requests() Panel {
-	return numbers("Requests", number,
-		"Planned: fell due. Sent: put on the wire. Planned minus sent were never sent. Counts of the whole run inside the time range; choose a range that holds all of it.",
-		value(orZero(ofWholeRun(names.RequestsPlanned)), "planned"),
-		value(orZero(ofWholeRun(names.RequestsSent)), "sent"))
-}
-
-func answeredOK() Panel {
-	return numbers("Answered OK", share,
-		"Requests answered as the plan expects, of all planned. Failed and unsent ones lower it.",
-		value(orZero(ofWholeRun(names.RequestsOK))+" / "+ofWholeRun(names.RequestsPlanned), "ok"))
-}
-
-func wholeRun(title string, m names.Metric, description string) Panel {
-	q := func(at string) string { return "histogram_quantile(" + at + ", " + ofWholeRun(m) + ")" }
-	return numbers(title, seconds, description, value(q("0.5"), "p50"), value(q("0.95"), "p95"), value(q("0.99"), "p99"))
-}
-
-func phases() Panel {
-	by := label(names.AttrPhase)
-	p := panel("state-timeline", "Phases",
-		"When each phase of the plan ran. Read the charts below against it; the crosshair is shared.",
-		series("max by ("+by+") ("+ofRun(names.PhaseActive)+")", "{{"+by+"}}"))
-	p.Interval = "1s"
-	p.FieldConfig = &FieldConfig{
-		Defaults: FieldDefaults{
-			Unit: number, Custom: map[string]any{"fillOpacity": 80, "lineWidth": 0},
-			Mappings: []map[string]any{{"type": "value", "options": map[string]any{
-				"0": map[string]any{"text": " ", "color": "transparent", "index": 0},
-				"1": map[string]any{"text": "running", "color": "blue", "index": 1},
-			}}},
-		},
-		Overrides: []Override{},
+// rebuild fills the Document of a run that never wrote its end from what it
+// had written.
+func (r *Run) rebuild(root *os.Root) error {
+	r.Cut = true
+	r.Live = isHeld(root)
+	var last Second
+	if n := len(r.Seconds); n > 0 {
+		last = r.Seconds[n-1]
 	}
-	p.Options = map[string]any{
-		"showValue": "never", "rowHeight": 0.8, "mergeValues": true, "alignValue": "center",
-		"legend":  map[string]any{"showLegend": false, "displayMode": "list", "placement": "bottom"},
-		"tooltip": map[string]any{"mode": "single", "sort": "none"},
+	r.Ended = r.Started.Add(time.Duration(last.End))
+	r.Totals.Iterations = r.iterations()
+	r.Phases = r.phasesUntil(time.Duration(last.End))
+	result, strays, err := r.result(root)
+	if err != nil {
+		return err
 	}
-	return p
-}
-
-func clientLatency() Panel {
-	response := ofRun(names.ResponseDuration)
-	// Only the p99 asks for exemplars: each target that did would draw all of them again.
-	p99 := series(quantile(0.99, response), "p99")
-	p99.Exemplar = true
-	return tailColors(chart("Response time (client)", seconds,
-		"What a user feels: last byte minus the intended start, each point over $window of requests. A dot is one slow request; its link opens that request's trace and profile.",
-		series(quantile(0.5, response), "p50"), series(quantile(0.95, response), "p95"), p99))
-}
-
-func serverLatency() Panel {
-	server := ofTarget(names.ServerDuration)
-	return tailColors(chart("Duration inside the target (server)", seconds,
-		"The same requests as the target's own instrument sees them, only while a chosen phase ran. Compare with the left: what the client sees and the target does not was spent before its handler or on the way.",
-		series(inPhase(quantile(0.5, server)), "p50"),
-		series(inPhase(quantile(0.95, server)), "p95"),
-		series(inPhase(quantile(0.99, server)), "p99")))
-}
-
-func threeTails() Panel {
-	return chart("Where the p99 is made", seconds,
-		"Three clocks for the same p99. Response above service: requests waited in the generator, or behind slow ones for a free connection. Service above server: time on the way, in the accept queue or before the handler. Server as high as service: it is in the target.",
-		series(quantile(0.99, ofRun(names.ResponseDuration)), "response (client, from the intended start)"),
-		series(quantile(0.99, ofRun(names.ClientDuration)), "service (client, from the send)"),
-		series(inPhase(quantile(0.99, ofTarget(names.ServerDuration))), "server (target)"))
-}
-
-func responseHeatMap() Panel {
-	t := series(heatMap(ofRun(names.ResponseDuration)), "{{le}}")
-	t.Format = "heatmap"
-	p := steady("5s", panel("heatmap", "Response time over time",
-		"Each column is five seconds, each row a range of response times, a third of an octave high; the colour is the share of that column's requests. One band is healthy, two bands are two kinds of requests, a band that climbs is a queue.", t))
-	p.FieldConfig = &FieldConfig{
-		Defaults:  FieldDefaults{Unit: seconds, Custom: map[string]any{"scaleDistribution": map[string]any{"type": "linear"}}},
-		Overrides: []Override{},
+	if strays > 0 {
+		r.Lost = append(r.Lost, fmt.Sprintf("%s: %d histograms of no whole second", latencyFile, strays))
 	}
-	p.Options = map[string]any{
-		"calculate": false, "cellGap": 1, "showValue": "never",
-		"cellValues":   map[string]any{"unit": share, "decimals": 1},
-		"color":        map[string]any{"mode": "scheme", "scheme": "Turbo", "steps": 64, "exponent": 0.5, "fill": "dark-orange", "scale": "exponential", "reverse": false},
-		"filterValues": map[string]any{"le": 1e-9},
-		"rowsFrame":    map[string]any{"layout": "auto"},
-		"legend":       map[string]any{"show": true},
-		"tooltip":      map[string]any{"mode": "single", "showColorScale": true, "yHistogram": false},
-		"yAxis":        map[string]any{"unit": seconds, "axisPlacement": "left", "reverse": false},
-		"exemplars":    map[string]any{"color": "rgba(255,0,255,0.7)"},
+	r.Tabulate(result, r.Exchanges)
+	r.Verdict, r.Exit = signal.Aborted, signal.ExitInterrupted
+	r.Reason = r.cutReason(time.Duration(last.End))
+	return nil
+}
+
+func (r *Run) cutReason(end time.Duration) string {
+	planned := r.Plan.Duration()
+	if r.Live {
+		return fmt.Sprintf("the run is still going: this is what it had written by second %.1f of %.1f planned", end.Seconds(), planned.Seconds())
 	}
-	return p
+	return fmt.Sprintf("the run was cut at second %.1f of %.1f planned: it was killed or its disk was full before it could write its end", end.Seconds(), planned.Seconds())
 }
 
-func rates() Panel {
-	sum := func(m names.Metric) string { return "sum(" + perSecond(ofRun(m)) + ")" }
-	return chart("Rate", perSeconds,
-		"Planned is what the plan asked for. Sent below planned: the generator or its in-flight cap held back. OK below sent: failures, or answers still to come. Seen by the target below sent: lost or queued before its handler.",
-		series(sum(names.RequestsPlanned), "planned"),
-		series(sum(names.RequestsSent), "sent"),
-		series(sum(names.RequestsOK), "ok"),
-		series(inPhase("histogram_count(sum("+perSecond(ofTarget(names.ServerDuration))+"))"), "seen by the target"))
+func (r *Run) iterations() loadgen.Iterations {
+	var sum loadgen.Iterations
+	for i := range r.Seconds {
+		it := &r.Seconds[i].Iterations
+		sum.Planned += it.Planned
+		sum.Started += it.Started
+		sum.Unsent += it.Unsent
+		sum.Completed += it.Completed
+		sum.Broken += it.Broken
+		sum.InFlightAtEnd = it.InFlightAtEnd
+	}
+	return sum
 }
 
-func failures() Panel {
-	by := label(names.AttrErrorType)
-	return chart("Errors by class", perSeconds,
-		"Failed requests per second by class (timeout, refused, status, expectation), and those that fell due and were never sent. Flat at zero is good; a class that starts with a phase belongs to its load.",
-		series("sum by ("+by+") ("+perSecond(ofRun(names.RequestsFailed))+")", "{{"+by+"}}"),
-		series("sum("+perSecond(ofRun(names.RequestsUnsent))+")", "never sent"))
+// phasesUntil returns the plan's phases as far as they came by end.
+func (r *Run) phasesUntil(end time.Duration) []Phase {
+	out := make([]Phase, 0, len(r.Plan.Phases))
+	var start time.Duration
+	for i := range r.Plan.Phases {
+		ph := &r.Plan.Phases[i]
+		p := Phase{Name: ph.Name}
+		from, to := min(start, end), min(start+ph.For, end)
+		p.Start, p.End = from.Seconds(), to.Seconds()
+		began, ended := r.selfAt(from), r.selfAt(to)
+		p.CPU, p.Throttled = int64(ended.CPU-began.CPU), int64(ended.Throttled-began.Throttled)
+		for k := range r.Seconds {
+			if s := &r.Seconds[k]; s.Phase == ph.Name {
+				p.UsersMax, p.InFlightMax = max(p.UsersMax, s.Users), max(p.InFlightMax, s.InFlight)
+			}
+		}
+		out = append(out, p)
+		start += ph.For
+	}
+	return out
 }
 
-func users() Panel {
-	return chart("Users and requests in flight", number,
-		"Users are those of the closed model; with a rate there are none. In flight are requests sent and not yet answered. In flight as high as users: the target is the limit, no longer the think time.",
-		series("sum("+ofRun(names.Users)+")", "users"),
-		series("sum("+ofRun(names.InFlight)+")", "in flight"))
+// selfAt returns the generator's use by the last second that ended by at.
+func (r *Run) selfAt(at time.Duration) loadgen.SelfSample {
+	var out loadgen.SelfSample
+	for i := range r.Seconds {
+		s := &r.Seconds[i]
+		if time.Duration(s.End) > at {
+			break
+		}
+		out = loadgen.SelfSample{CPU: time.Duration(s.CPU), Throttled: time.Duration(s.Throttled)}
+	}
+	return out
 }
 
-func lag() Panel {
-	lagged := ofRun(names.Lag)
-	return tailColors(chart("Generator's lag over time", seconds,
-		"Sent minus intended: the generator's own lateness, part of every response time above. It should stay far below the response p50; where it rises with the latency, suspect the generator or the shared cores first.",
-		series(quantile(0.5, lagged), "p50"), series(quantile(0.99, lagged), "p99")))
-}
-
-func utilization() Panel {
-	return chart("Target's CPU utilization", share,
-		"CPU time over wall time and GOMAXPROCS: 1 is all the process may use. Near 1 while latency climbs: the CPU is the limit. Far below 1: requests wait for something else. The busiest process of the service, whatever the phase.",
-		series("max("+ofTarget(names.ProcessCPUUtilization)+")", "busiest process"))
-}
-
-func cpuTime() Panel {
-	mode := label(names.ProcessCPUTime.Attributes[0])
-	return chart("Target's CPU time", "none",
-		"CPU seconds per second, so in cores, by mode. Much system time: kernel work such as sockets. Throttled: the container's quota kept it from running, which no profile shows.",
-		series("sum by ("+mode+") ("+perSecond(ofTarget(names.ProcessCPUTime))+")", "{{"+mode+"}}"),
-		series("sum("+perSecond(ofTarget(names.ContainerThrottled))+")", "throttled"))
+// isHeld reports whether the process that writes the run still lives.
+func isHeld(root *os.Root) bool {
+	f, err := root.Open(lockFile)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // only read
+	pid, err := io.ReadAll(io.LimitReader(f, 32))
+	return err == nil && strings.TrimSpace(string(pid)) != "" && held(f)
 }

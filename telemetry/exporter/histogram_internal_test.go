@@ -183,3 +183,22 @@ func TestChoose(t *testing.T) {
 		}
 	})
 }
+
+// What a second's merge costs: one series at 2,000 requests/s, all kept.
+func BenchmarkSecond(b *testing.B) {
+	s := newState(Options{Phases: []string{"steady"}, Steps: []Step{{Name: "GET /", Method: "GET"}}}, newLosses())
+	d := loadgen.Distribution{Hist: hdrhistogram.New(loadgen.HistogramMin, loadgen.HistogramMax, loadgen.HistogramDigits)}
+	sec := loadgen.Second{}
+	for i := range int64(2000) {
+		_ = d.Hist.RecordValue(10_000 + i*5)
+		sec.Kept = append(sec.Kept, loadgen.Exchange{Sampled: true, Status: 200, Done: time.Duration(i)})
+	}
+	sec.Series = []loadgen.Series{{Response: d, Service: d, Lag: d}}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.add(&sec)
+		if _, err := s.Produce(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -30,9 +30,6 @@ const SpansPerSecond = 500
 // queuedSeconds is how many seconds' spans wait while the receiver is slow.
 const queuedSeconds = 16
 
-// attrIntended is when the exchange was due: seconds from the run's start.
-const attrIntended = "loadtest.intended"
-
 // A sender turns exchanges into spans and sends them, one batch per second,
 // from a goroutine of its own.
 type sender struct {
@@ -214,7 +211,7 @@ func (s clientSpan) Attributes() []attribute.KeyValue {
 	out := append([]attribute.KeyValue{
 		attribute.String(names.AttrPhase, s.maker.opt.Phases[s.x.Phase]),
 		attribute.String(names.AttrStep, step.Name),
-		attribute.Float64(attrIntended, s.x.Intended.Seconds()),
+		attribute.Float64(names.AttrIntended, s.x.Intended.Seconds()),
 		attribute.Float64(names.Lag.Name, s.x.Lag().Seconds()),
 		attribute.String(names.AttrMethod, step.Method),
 		attribute.String("user_agent.synthetic.type", "test"),

@@ -153,7 +153,8 @@ const (
 	AttrPhase     = "loadtest.phase"
 	AttrStep      = "loadtest.step"
 	AttrVerdict   = "loadtest.verdict"
-	AttrRunID     = "loadtest.run.id" // resource attribute on all three signals
+	AttrRunID     = "loadtest.run.id"   // resource attribute on all three signals
+	AttrIntended  = "loadtest.intended" // of a client span: when it was due, seconds from the run's start
 	AttrMethod    = "http.request.method"
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"

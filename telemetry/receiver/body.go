@@ -72,7 +72,7 @@ func (rc *Receiver) readAll(what string, src io.Reader, h *hold) ([]byte, *refus
 		n, err := src.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
-		case false:
+		case int64(len(buf)) > rc.opt.MaxBody:
 			return nil, rc.tooLarge(what)
 		case errors.Is(err, io.EOF):
 			return buf, nil

@@ -106,17 +106,25 @@
     return [...by.values()];
   };
 
-  /** Self CPU per family, largest first, each with its CSS variable. */
+  /**
+   * CPU per family: own, and with what it calls (each stack counted once).
+   * The most visible families get colours of their own.
+   */
   T.families = function (set) {
     const by = new Map();
+    const of = (frame) => {
+      const name = T.family(frame);
+      if (!by.has(name)) by.set(name, { name, self: 0, total: 0, color: '' });
+      return by.get(name);
+    };
     for (const s of set.stacks) {
-      if (!s.frames.length) continue;
-      const f = T.family(set.frames[s.frames[s.frames.length - 1]]);
-      by.set(f, (by.get(f) || 0) + s.value);
+      const seen = new Set(s.frames.map((f) => of(set.frames[f])));
+      for (const f of seen) f.total += s.value;
+      if (s.frames.length) of(set.frames[s.frames[s.frames.length - 1]]).self += s.value;
     }
-    for (const f of set.frames) if (!by.has(T.family(f))) by.set(T.family(f), 0);
     const fixed = { 'Go runtime': '--f-runtime', 'standard library': '--f-std', 'other code': '--f-other' };
     let next = 1;
-    return [...by].sort((a, b) => b[1] - a[1]).map(([name, self]) => ({ name, self, color: fixed[name] || '--f-' + Math.min(next++, 6) }));
+    for (const f of [...by.values()].sort((a, b) => b.total - a.total)) f.color = fixed[f.name] || '--f-' + Math.min(next++, 6);
+    return [...by.values()].sort((a, b) => b.self - a.self);
   };
 })(window.Taillight);

@@ -26,7 +26,7 @@
     const v = { set, requests, root: T.flameTree(set), families: T.families(set), zoom: null, hover: null, focus: null, match: null, nodes: [] };
     v.colors = new Map(v.families.map((f) => [f.name, f.color]));
     v.zoom = v.root;
-    holder.append(el('p', { class: 'lead' }, lead(profile, v)), toolbar(v), el('ul', { class: 'key families', 'aria-label': 'Package families by their own CPU' }, v.families.slice(0, 9).map((f) => el('li', null, el('i', { 'aria-hidden': 'true', vars: { background: 'var(' + f.color + ')' } }), f.name, el('b', null, ' ' + T.percent(f.self / set.value))))));
+    holder.append(el('p', { class: 'lead' }, lead(profile, v)), toolbar(v), el('ul', { class: 'key families', 'aria-label': 'Package families with their own CPU' }, v.families.filter((f) => f.total >= 0.01 * set.value).map((f) => el('li', null, el('i', { 'aria-hidden': 'true', vars: { background: 'var(' + f.color + ')' } }), f.name, el('b', null, ' ' + T.percent(f.self / set.value))))));
     canvas(holder, v);
     holder.append(top(v));
   }

@@ -1,0 +1,161 @@
+package bench
+
+import (
+	"context"
+	"math"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/names"
+	"github.com/taillight-load/taillight/telemetry/signal"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestIDsAreTimeAndFourDigits(t *testing.T) {
+	id, err := NewID(time.Date(2026, 11, 23, 15, 30, 12, 0, time.FixedZone("", 3600)))
+	if err != nil || !regexp.MustCompile(`^20261123-143012-[0-9a-f]{4}$`).MatchString(id) {
+		t.Errorf("%q, %v", id, err)
+	}
+}
+
+func TestExitCodesHaveAnOrder(t *testing.T) {
+	for _, tc := range []struct {
+		verdict signal.Verdict
+		stopped loadgen.StopReason
+		want    int
+	}{
+		{signal.Pass, loadgen.StopDone, 0},
+		{signal.Fail, loadgen.StopDone, 1},
+		{signal.Fail, loadgen.StopThreshold, 1},
+		{signal.Invalid, loadgen.StopThreshold, 3},
+		{signal.Invalid, loadgen.StopInterrupted, 130},
+		{signal.Aborted, loadgen.StopInterrupted, 130},
+		{signal.Aborted, loadgen.StopDone, 130},
+	} {
+		if got := exitOf(tc.verdict, tc.stopped); got != tc.want {
+			t.Errorf("%s stopped by %q: exit %d, want %d", tc.verdict, tc.stopped, got, tc.want)
+		}
+	}
+}
+
+// What the caller's shell says about telemetry must not send the target's
+// telemetry elsewhere.
+func TestTargetInheritsNoTelemetry(t *testing.T) {
+	r := &run{Config: Config{ID: "r1", Token: "secret"}, signals: &Signals{OTLP: "http://127.0.0.1:1", Profiles: "http://127.0.0.1:2"}}
+	env := targetEnv([]string{
+		"PATH=/bin", "OTEL_TRACES_EXPORTER=none", "OTEL_EXPORTER_OTLP_ENDPOINT=http://elsewhere", "PYROSCOPE_SERVER_ADDRESS=http://elsewhere",
+		"TAILLIGHT_ADMIN_TOKEN=x", "GOMAXPROCS=1",
+	}, r)
+	for _, kv := range env {
+		if strings.Contains(kv, "elsewhere") || strings.Contains(kv, "none") || kv == "GOMAXPROCS=1" && targetProcs() != 1 {
+			t.Errorf("inherited %s", kv)
+		}
+	}
+	for _, want := range []string{
+		"PATH=/bin", names.EnvOTLP + "=http://127.0.0.1:1", names.EnvProfileAddress + "=http://127.0.0.1:2",
+		names.EnvOTLPHeaders + "=" + names.TokenHeader + "=secret", names.EnvResource + "=loadtest.run.id=r1",
+	} {
+		if !slices.Contains(env, want) {
+			t.Errorf("%s is missing of %q", want, env)
+		}
+	}
+}
+
+func cpuSeries(service, mode string, values ...float64) signal.Series {
+	se := signal.Series{
+		Name: names.ProcessCPUTime.Name, Attributes: signal.Attributes{"cpu.mode": mode},
+		Resource: &signal.Resource{Attributes: signal.Attributes{"service.name": service, "service.instance.id": service}},
+	}
+	for i, v := range values {
+		se.Points = append(se.Points, signal.Point{Time: int64(i) * 1e9, Value: v})
+	}
+	return se
+}
+
+func TestTargetCPUIsThatOfTheBusiestProcess(t *testing.T) {
+	run := &archive.Run{Series: []signal.Series{
+		cpuSeries("quiet", "user", 0, 0.1, 0.2, 0.3),
+		// 0.5 then 1.0 then 0.3 cores: 1.8 s in 3 s.
+		cpuSeries("busy", "user", 10, 10.4, 11.2, 11.4),
+		cpuSeries("busy", "system", 5, 5.1, 5.3, 5.4),
+	}}
+	run.Started, run.Ended = time.Unix(0, 0), time.Unix(3, 0)
+	cpu := targetCPU(run)
+	if cpu == nil || math.Abs(cpu.Mean-0.6) > 1e-9 || math.Abs(cpu.Max-1.0) > 1e-9 || cpu.Source != "process.cpu.time of busy" {
+		t.Errorf("%+v", cpu)
+	}
+	run.Started = time.Unix(3, 0)
+	if cpu := targetCPU(run); cpu != nil {
+		t.Errorf("%+v from a single point", cpu)
+	}
+}
+
+func TestUsualPortsGiveWayWhenTaken(t *testing.T) {
+	a, err := Listen(ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close(context.Background())
+	b, err := Listen(ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(context.Background())
+	if a.OTLP == b.OTLP || a.Profiles == b.Profiles {
+		t.Errorf("%s and %s, %s and %s", a.OTLP, b.OTLP, a.Profiles, b.Profiles)
+	}
+	for _, s := range []*Signals{a, b} {
+		res, err := http.Post(s.OTLP+"/v1/traces", "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%s answers %d", s.OTLP, res.StatusCode)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestATargetThatDoesNotAnswerIsNamed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := "http://" + l.Addr().String()
+	_ = l.Close()
+	err = reachable(context.Background(), target)
+	if err == nil || err.Error() != "target "+target+": connect: connection refused: start the service, or name another by -H" {
+		t.Errorf("%v", err)
+	}
+}
+
+// join waits for the spans that are still to come, and for none where none
+// ever came.
+func TestJoinWaitsForSpans(t *testing.T) {
+	s := &Signals{store: signal.NewStore(signal.StoreOptions{})}
+	kept := []loadgen.Exchange{{Sampled: true, Status: 200, TraceID: [16]byte{1}, SpanID: [8]byte{1}}}
+	began := time.Now()
+	s.join(kept, 400*time.Millisecond, nil)
+	if d := time.Since(began); d > 300*time.Millisecond {
+		t.Errorf("waited %s for a target that sends nothing", d)
+	}
+	go func() {
+		time.Sleep(20 * time.Millisecond)
+		s.store.AddSpans([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}, Kind: signal.KindServer}})
+	}()
+	s.join(kept, time.Hour, nil)
+	if !s.store.HasServer(signal.TraceID{1}) {
+		t.Error("did not wait for the span")
+	}
+}
