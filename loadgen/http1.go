@@ -146,8 +146,7 @@ func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Time) (Err
 }
 
 func readClass(err error) ErrorClass {
-	var ne net.Error
-	if errors.As(err, &ne) {
+	if _, ok := errors.AsType[net.Error](err); ok {
 		return orTimeout(err, ErrReset)
 	}
 	if strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "closed") {

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -258,12 +259,7 @@ func (j *judge) covers(phase, step int) bool {
 	if j.step >= 0 && step != j.step {
 		return false
 	}
-	for _, p := range j.phases {
-		if p == phase {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(j.phases, phase)
 }
 
 // observed returns the metric of y. A percentile is taken over the planned

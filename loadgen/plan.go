@@ -3,6 +3,7 @@ package loadgen
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"strings"
 	"time"
@@ -232,10 +233,15 @@ func (p *Plan) Check() error {
 	if len(p.Phases) == 0 {
 		return errors.New("no phases: give one, such as {name: steady, users: 10, for: 30s}")
 	}
+	seen := map[string]bool{}
 	for i := range p.Phases {
 		if err := p.Phases[i].check(); err != nil {
 			return err
 		}
+		if seen[p.Phases[i].Name] {
+			return fmt.Errorf("two phases are named %q: thresholds and tables tell phases by their names", p.Phases[i].Name)
+		}
+		seen[p.Phases[i].Name] = true
 	}
 	if len(p.Journeys) == 0 {
 		return errors.New("no steps: give one, such as steps: [GET /]")
@@ -289,10 +295,12 @@ func (l *Load) check() error {
 	for _, r := range []*Ramp{l.Users, l.Rate} {
 		switch {
 		case r == nil:
-		case r.From < 0, r.To < 0, r.By < 0:
-			return errors.New("a load below zero")
+		case !(r.From >= 0 && r.To >= 0 && r.By >= 0): // also NaN
+			return errors.New("a load is a number from 0 on")
 		case r.From > maxLoad, r.To > maxLoad:
 			return fmt.Errorf("a load above %d", maxLoad)
+		case r.By > 0 && math.Abs(r.To-r.From)/r.By > maxStairs:
+			return fmt.Errorf("stairs by %g make more than %d: climb in larger steps, or in a line", r.By, maxStairs)
 		}
 	}
 	return nil
@@ -301,6 +309,9 @@ func (l *Load) check() error {
 // maxLoad bounds users and rates: far above what one process can do, and low
 // enough that the schedule's integers cannot overflow.
 const maxLoad = 1_000_000
+
+// maxStairs bounds what a ramp is cut into.
+const maxStairs = 1000
 
 func (j *Journey) check() error {
 	switch {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	profileEvery  = 2 * time.Second  // length of a segment, roughly: the library may double one
+	profileEvery  = time.Second      // length of a segment, roughly: the library makes the first twice as long
 	uploadTimeout = 10 * time.Second // of one segment to one receiver
 	uploadThreads = 2                // per receiver
 )

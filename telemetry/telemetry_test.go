@@ -42,7 +42,7 @@ func start(t *testing.T, set map[string]string) *telemetry.Telemetry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 		defer cancel()
 		_ = tel.Shutdown(ctx) // a test that cares has shut it down itself
 	})
@@ -415,15 +415,10 @@ func ExampleStart() {
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") })
-	server := httptest.NewServer(tel.Middleware(mux)) // a service would call http.ListenAndServe
-	defer server.Close()
+	handler := tel.Middleware(mux) // a service gives it to http.ListenAndServe
 
-	resp, err := http.Get(server.URL + "/hello")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	_ = resp.Body.Close()
-	fmt.Println(resp.Status, "telemetry on:", tel.Enabled())
-	// Output: 200 OK telemetry on: false
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/hello", http.NoBody))
+	fmt.Println(w.Code, w.Body, "telemetry on:", tel.Enabled())
+	// Output: 200 hello telemetry on: false
 }

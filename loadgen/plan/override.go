@@ -133,8 +133,7 @@ func (o Overrides) check(before, after *loadgen.Plan) error {
 		return fmt.Errorf("--host: %w", err)
 	}
 	err := checkBut(after.WithDefaults())
-	var bad *loadgen.ThresholdError
-	if !errors.As(err, &bad) || checkBut(before.WithDefaults()) != nil {
+	if _, ok := errors.AsType[*loadgen.ThresholdError](err); !ok || checkBut(before.WithDefaults()) != nil {
 		return err
 	}
 	flag := "--run-time"

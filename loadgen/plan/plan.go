@@ -91,8 +91,7 @@ func (d *decoder) decode(root *node) error {
 // check finds what only the whole plan shows, and names the place.
 func (d *decoder) check(root *node, p loadgen.Plan) error {
 	err := checkBut(p)
-	var bad *loadgen.ThresholdError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*loadgen.ThresholdError](err); ok {
 		for i, n := range d.thresholds {
 			if p.Thresholds[i].Text == bad.Text {
 				return d.inside(n, strings.Index(n.text, bad.Text)+bad.Offset, "%s", bad.Message)
@@ -180,8 +179,7 @@ func (d *decoder) threshold(n *node) error {
 		return d.at(n, "a threshold is one text, such as p99 < 25ms, not %s", n.kind)
 	}
 	t, err := loadgen.ParseThreshold(n.text)
-	var bad *loadgen.ThresholdError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*loadgen.ThresholdError](err); ok {
 		return d.inside(n, bad.Offset, "%s", bad.Message)
 	}
 	d.plan.Thresholds = append(d.plan.Thresholds, t)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"github.com/taillight-load/taillight/loadgen"
@@ -140,10 +141,8 @@ func (d *decoder) shortStep(n *node) (loadgen.Step, error) {
 
 func checkMethod(text string) error {
 	known := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
-	for _, k := range known {
-		if text == k {
-			return nil
-		}
+	if slices.Contains(known, text) {
+		return nil
 	}
 	near := loadgen.Nearest(text, known)
 	// Other methods exist, such as QUERY and PURGE; they are upper-case words.

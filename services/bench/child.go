@@ -53,7 +53,7 @@ func startTarget(ctx context.Context, r *run) (*child, error) {
 	c := &child{stderr: &tail{}, exited: make(chan struct{})}
 	// Not bound to ctx: an interrupted run still needs its target, for the
 	// answers and the telemetry that are under way.
-	c.cmd = exec.Command(exe, "target", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--child")
+	c.cmd = exec.CommandContext(context.WithoutCancel(ctx), exe, "target", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--child")
 	c.cmd.Env = targetEnv(os.Environ(), r)
 	c.cmd.Stderr = c.stderr
 	c.cmd.SysProcAttr = ownGroup()

@@ -35,7 +35,7 @@ func omission(ctx context.Context, o Options) ([]Row, error) {
 	for _, rho := range []float64{0, 0.5} {
 		name := fmt.Sprintf("1 s freeze in %s at %g/s, rho %g", d, omissionRate, rho)
 		o.OnStage("omission: " + name)
-		r, err := freeze(ctx, name, d, rho)
+		r, err := settled(ctx, o, func() ([]Row, error) { return freeze(ctx, name, d, rho) })
 		if err != nil {
 			return rows, err
 		}
@@ -86,10 +86,16 @@ type frozen struct {
 // ServeHTTP implements http.Handler.
 func (s *frozen) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(time.Until(s.turn(time.Now()).Add(omissionBase)))
-	s.mu.Lock()
-	s.answered[r.Header.Get("traceparent")] = time.Now()
-	s.mu.Unlock()
 	w.WriteHeader(http.StatusNoContent)
+	// The answer is given once it is written; a failed flush shows as a
+	// request that the log lacks an answer to.
+	if http.NewResponseController(w).Flush() != nil {
+		return
+	}
+	answered := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answered[r.Header.Get("traceparent")] = answered
 }
 
 // turn returns when a request that comes at now is taken up.

@@ -7,7 +7,7 @@ import (
 )
 
 // version is stamped by the linker: -ldflags "-X main.version=v1.2.3".
-var version string //nolint:gochecknoglobals // the linker can only set a package variable
+var version string
 
 func main() {
 	os.Exit(execute(&world{

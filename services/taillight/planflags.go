@@ -104,9 +104,13 @@ func (o *planOptions) overrides() (plan.Overrides, error) {
 		v.RunTime = &d
 	}
 	if o.rate != "" {
-		r, err := strconv.ParseFloat(strings.TrimSuffix(o.rate, "/s"), 64)
+		text := o.rate
+		if _, err := strconv.ParseFloat(text, 64); err == nil {
+			text += "/s"
+		}
+		r, err := loadgen.ParseRate(text)
 		if err != nil {
-			return v, fmt.Errorf("--rate %s: give arrivals per second, such as 100 or 100/s", o.rate)
+			return v, fmt.Errorf("--rate %s: %w", o.rate, err)
 		}
 		v.Rate = &r
 	}

@@ -25,8 +25,7 @@ func selftestCommand(w *world) *cobra.Command {
 			rows, err := selftest.Run(ctx, args, selftest.Options{Full: full, OnStage: func(what string) {
 				fmt.Fprintln(w.stderr, what+" …")
 			}})
-			var unknown *selftest.UnknownTestError
-			if errors.As(err, &unknown) {
+			if _, ok := errors.AsType[*selftest.UnknownTestError](err); ok {
 				return usageError{err}
 			}
 			if err != nil {

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -33,7 +34,7 @@ func TestAPanicIsAnswered500AndCounted(t *testing.T) {
 		t.Errorf("%d panics counted, want 2", got)
 	}
 	defer func() {
-		if recover() != http.ErrAbortHandler || s.Counts.Panics() != 2 {
+		if err, ok := recover().(error); !ok || !errors.Is(err, http.ErrAbortHandler) || s.Counts.Panics() != 2 {
 			t.Error("net/http's own signal did not pass")
 		}
 	}()

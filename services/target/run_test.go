@@ -140,7 +140,8 @@ func TestAChildEndsWithItsStdin(t *testing.T) {
 }
 
 func TestATakenPortIsExplained(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	taken, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@
 package target
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -133,14 +134,15 @@ func (s *server) refuse(c *gin.Context, why string) {
 // counts it. http.ErrAbortHandler goes on to net/http, whose signal it is.
 func (s *server) recovered(c *gin.Context) {
 	defer func() {
-		switch v := recover(); v {
-		case nil:
-		case http.ErrAbortHandler:
-			panic(v)
-		default:
-			s.Counts.panics.Add(1)
-			problem(c, http.StatusInternalServerError, "the handler failed; the failure was counted")
+		v := recover()
+		if v == nil {
+			return
 		}
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(v)
+		}
+		s.Counts.panics.Add(1)
+		problem(c, http.StatusInternalServerError, "the handler failed; the failure was counted")
 	}()
 	c.Next()
 }

@@ -30,6 +30,7 @@ async function content(page) {
     const text = await page.locator('#' + id).innerText();
     assert.ok(text.trim().length > 40, `section ${id} says nothing`);
   }
+  assert.deepEqual(await page.evaluate(() => [typeof window.injected, document.images.length, document.scripts.length]), ['undefined', 0, 2], 'text of the run became markup');
   const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(over <= 0, `the page is ${over} px wider than its window`);
   const drawn = await page.evaluate(() => [...document.querySelectorAll('canvas')].map((c) => {
