@@ -104,7 +104,7 @@ func wrap(text, prefix string, width int) string {
 	}
 	var b strings.Builder
 	line := prefix
-	for _, word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(text) {
 		if len([]rune(line))+1+len([]rune(word)) > width && line != prefix {
 			b.WriteString(line + "\n")
 			line = prefix
