@@ -55,13 +55,7 @@ func TestKill(t *testing.T) {
 		if len(run.Seconds) < told || !run.Cut || run.Live {
 			t.Errorf("kill %d: %d seconds of %d, cut %v, live %v", i, len(run.Seconds), told, run.Cut, run.Live)
 		}
-		result, err := run.Result()
-		must(t, err)
-		for _, s := range result.Series {
-			if s.Lag.N() != s.Sent || s.OK.N() != s.Completed || s.Response.N() != s.Completed+s.Failed {
-				t.Errorf("kill %d: counts %+v, but %d lags, %d OK, %d responses", i, s.Counts, s.Lag.N(), s.OK.N(), s.Response.N())
-			}
-		}
+		agree(t, run)
 	}
 }
 
@@ -141,8 +135,18 @@ func tellsTheLoss(t *testing.T, dir, out string, errno syscall.Errno) {
 			t.Error(lost)
 		}
 	}
-	if _, err := run.Result(); err != nil {
-		t.Error(err)
+	agree(t, run)
+}
+
+// agree checks that counts and histograms are of the same requests.
+func agree(t *testing.T, run *archive.Run) {
+	t.Helper()
+	result, err := run.Result()
+	must(t, err)
+	for _, s := range result.Series {
+		if s.Lag.N() != s.Sent || s.OK.N() != s.Completed || s.Response.N() != s.Completed+s.Failed {
+			t.Errorf("counts %+v, but %d lags, %d OK, %d responses", s.Counts, s.Lag.N(), s.OK.N(), s.Response.N())
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,6 +137,53 @@ func atLeast(t *testing.T, name string, got, want, size int) {
 	t.Helper()
 	if got < want {
 		t.Errorf("%s of %d bytes: %d read, want %d", name, size, got, want)
+	}
+}
+
+// A second whose counts a kill kept from being written does not count, although
+// its histograms came before.
+func TestCutWithinASecond(t *testing.T) {
+	dir := path(t.TempDir(), "run")
+	must(t, write(t, dir, fixedSeconds()).Close())
+	counts, err := os.ReadFile(path(dir, "seconds.jsonl"))
+	must(t, err)
+	lines := bytes.SplitAfter(counts, []byte("\n"))
+	must(t, os.WriteFile(path(dir, "seconds.jsonl"), bytes.Join(lines[:3], nil), 0o644))
+	run, err := archive.Open(dir)
+	must(t, err)
+	// 3 steps x 4 kinds
+	if want := []string{"latency.hlog: 12 histograms of no whole second"}; !slices.Equal(run.Lost, want) {
+		t.Errorf("lost %q, want %q", run.Lost, want)
+	}
+	if run.Totals.Sent != 27 || run.Latency.Lag.N != 27 || run.Latency.Response.N != 27 {
+		t.Errorf("totals %+v, latency %+v, want 3 seconds x 9 requests", run.Totals, run.Latency)
+	}
+}
+
+// A finished run whose files were cut at a line's end says how much is left.
+func TestFilesShorterThanTheRun(t *testing.T) {
+	dir := path(t.TempDir(), "run")
+	seconds := fixedSeconds()
+	finish(t, write(t, dir, seconds), seconds)
+	must(t, os.Remove(path(dir, "latency.hlog")))
+	counts, err := os.ReadFile(path(dir, "seconds.jsonl"))
+	must(t, err)
+	lines := bytes.SplitAfter(counts, []byte("\n"))
+	must(t, os.WriteFile(path(dir, "seconds.jsonl"), lines[0], 0o644))
+	must(t, os.Remove(path(dir, "profiles", "index.jsonl")))
+	run, err := archive.Open(dir)
+	must(t, err)
+	lost := strings.Join(run.Lost, "\n")
+	for _, want := range []string{
+		"seconds.jsonl: 9 of 36 planned requests", "latency.hlog: missing",
+		"profiles/taillight-target-cpu-1795447812345.pb.gz: not in the index",
+	} {
+		if !strings.Contains(lost, want) {
+			t.Errorf("lost is\n%s\nwant %s", lost, want)
+		}
+	}
+	if run.Totals.Planned != 36 {
+		t.Errorf("the document's totals changed: %+v", run.Totals)
 	}
 }
 
