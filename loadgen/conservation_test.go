@@ -137,6 +137,9 @@ func accounts(res *loadgen.Result, seconds loadgen.Counts, iterations loadgen.It
 			wrong = append(wrong, fmt.Sprintf("series %d/%d: %d ok, %d lags, %d responses of %+v", se.Phase, se.Step, se.OK.N(), se.Lag.N(), se.Response.N(), se.Counts))
 		}
 	}
+	if err := res.Audit(); err != nil {
+		wrong = append(wrong, err.Error())
+	}
 	if total != seconds {
 		wrong = append(wrong, fmt.Sprintf("the seconds add up to %+v, the result has %+v", seconds, total))
 	}
@@ -180,4 +183,39 @@ func TestConservation(t *testing.T) {
 			rt.Fatalf("%q", wrong)
 		}
 	})
+}
+
+// The product's own check sees what the property would.
+func TestAuditSeesWhatDoesNotAddUp(t *testing.T) {
+	sound := func() *loadgen.Result {
+		se := loadgen.Series{Counts: loadgen.Counts{Planned: 3, Sent: 2, Unsent: 1, Completed: 1}}
+		se.OK.Record(1)
+		se.Response.Record(1)
+		se.Service.Record(1)
+		se.Lag.Record(1)
+		se.Lag.Record(1)
+		return &loadgen.Result{
+			Series: []loadgen.Series{se}, InFlight: []loadgen.InFlightRequest{{}},
+			Iterations: loadgen.Iterations{Planned: 3, Started: 2, Unsent: 1, Completed: 1, InFlightAtEnd: 1},
+		}
+	}
+	if err := sound().Audit(); err != nil {
+		t.Errorf("a sound result: %v", err)
+	}
+	for name, spoil := range map[string]func(*loadgen.Result){
+		"planned":    func(r *loadgen.Result) { r.Series[0].Planned++ },
+		"sent":       func(r *loadgen.Result) { r.Series[0].Sent++; r.Series[0].Planned++ },
+		"in flight":  func(r *loadgen.Result) { r.InFlight = nil },
+		"elsewhere":  func(r *loadgen.Result) { r.InFlight[0].Step = 1 },
+		"failed":     func(r *loadgen.Result) { r.Series[0].Completed--; r.Series[0].Failed++ },
+		"latencies":  func(r *loadgen.Result) { r.Series[0].OK.Record(1) },
+		"lags":       func(r *loadgen.Result) { r.Series[0].Lag.Record(1) },
+		"iterations": func(r *loadgen.Result) { r.Iterations.Broken++ },
+	} {
+		r := sound()
+		spoil(r)
+		if r.Audit() == nil {
+			t.Errorf("%s: the books do not balance, and Audit says nothing", name)
+		}
+	}
 }

@@ -66,6 +66,9 @@ func Explain(run *archive.Run, result *loadgen.Result) error {
 	out := explain.Explain(in)
 	run.Findings, run.Silent = out.Findings, out.Silent
 	run.Verdict, run.Reason = explain.Verdict(in)
+	if err := result.Audit(); err != nil && !run.Cut {
+		run.Verdict, run.Reason = signal.Invalid, "invalid: the books do not balance, which is a defect of Taillight: "+err.Error()
+	}
 	run.Exit = exitOf(run.Verdict, result.Stopped)
 	return nil
 }
