@@ -24,13 +24,12 @@ import (
 // whose samples have no Go stack, does not take them.
 //
 //go:noinline
-func burnCPU() (sum [sha256.Size]byte) {
+func burnCPU() {
 	block := make([]byte, 1<<16)
 	for range 5000 {
-		sum = sha256.Sum256(block)
+		sum := sha256.Sum256(block)
 		copy(block, sum[:])
 	}
-	return sum
 }
 
 func TestProfilesReachBothReceiversWithTheSpansLabels(t *testing.T) {
@@ -142,8 +141,8 @@ func TestShutdownEndsAProfileTakenByHand(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the profile that was cut short: %d %v", w.Code, err)
 	}
-	if took := time.Duration(p.DurationNanos); took >= 60*time.Second {
-		t.Errorf("the profile went on for all of %v", took)
+	if took := time.Duration(p.DurationNanos); took > 50*time.Second {
+		t.Errorf("the profile went on for %v of the 60 s asked", took)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
 	"github.com/taillight-load/taillight/services/target/regions"
 	"github.com/taillight-load/taillight/telemetry"
 )

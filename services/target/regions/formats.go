@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -235,8 +236,8 @@ func writePprof(w io.Writer, p *Profile) error {
 	}
 	p.Root.Walk(func(path []*Region) {
 		sample := &profile.Sample{Value: []int64{int64(path[len(path)-1].Self())}}
-		for i := len(path) - 1; i >= 0; i-- {
-			sample.Location = append(sample.Location, locate(path[i].Name))
+		for _, r := range slices.Backward(path) {
+			sample.Location = append(sample.Location, locate(r.Name))
 		}
 		out.Sample = append(out.Sample, sample)
 	})
