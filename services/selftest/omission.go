@@ -1,8 +1,10 @@
 package selftest
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -18,7 +20,7 @@ import (
 // never measures the wait of what it left out. The right answer is known
 // twice: from the server's own log, request by request, and from arithmetic.
 const (
-	omissionRate   = 200.0 // per second
+	omissionRate   = 100.0 // per second; the formula does not depend on it
 	omissionFreeze = time.Second
 	omissionBase   = 10 * time.Millisecond // service time
 	omissionWithin = 2 * time.Millisecond  // how far a percentile may be off
@@ -51,15 +53,8 @@ func freeze(ctx context.Context, name string, d time.Duration, rho float64) ([]R
 	if err != nil {
 		return nil, err
 	}
-	s := &frozen{
-		every: time.Duration(rho / omissionRate * float64(time.Second)), answered: map[string]time.Time{},
-		from: time.Now().Add(d / 2),
-	}
-	srv := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = srv.Serve(l) })
-	defer serving.Wait()
-	defer srv.Close()
+	s := newFrozen(time.Now().Add(d/2), time.Duration(rho/omissionRate*float64(time.Second)))
+	defer s.serve(l)()
 
 	var kept []loadgen.Exchange
 	res, err := loadgen.Attack(ctx, loadgen.Plan{
@@ -73,44 +68,105 @@ func freeze(ctx context.Context, name string, d time.Duration, rho float64) ([]R
 	return s.rows(name, d, rho, res, kept), nil
 }
 
-// frozen is a first-in first-out server that answers nothing for a while.
+// frozen is a first-in first-out server that answers nothing for a while. One
+// goroutine gives all answers, so that those of a whole backlog, due at the
+// same instant, do not keep the client beside it from reading them.
 type frozen struct {
 	every time.Duration // what a request keeps the server from the next one
 	from  time.Time     // begin of the freeze
+	queue chan held
+	done  sync.WaitGroup
 
 	mu       sync.Mutex
 	free     time.Time            // when it can take the next request
 	answered map[string]time.Time // by traceparent
+	conns    []net.Conn
 }
 
-// ServeHTTP implements http.Handler.
-func (s *frozen) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	time.Sleep(time.Until(s.turn(time.Now()).Add(omissionBase)))
-	w.WriteHeader(http.StatusNoContent)
-	// The answer is given once it is written; a failed flush shows as a
-	// request that the log lacks an answer to.
-	if http.NewResponseController(w).Flush() != nil {
-		return
+// held is a request that waits for its answer.
+type held struct {
+	conn        net.Conn
+	traceparent string
+	due         time.Time
+}
+
+// queueLength is more than one run plans.
+const queueLength = 1 << 16
+
+func newFrozen(from time.Time, every time.Duration) *frozen {
+	return &frozen{every: every, from: from, queue: make(chan held, queueLength), answered: map[string]time.Time{}}
+}
+
+// serve accepts connections until the returned function is called, which waits
+// for everything to end.
+func (s *frozen) serve(l net.Listener) (stop func()) {
+	var readers sync.WaitGroup
+	s.done.Go(s.answer)
+	readers.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.conns = append(s.conns, conn)
+			s.mu.Unlock()
+			readers.Go(func() { s.read(conn) })
+		}
+	})
+	return func() {
+		_ = l.Close()
+		s.mu.Lock()
+		for _, c := range s.conns {
+			_ = c.Close()
+		}
+		s.mu.Unlock()
+		readers.Wait()
+		close(s.queue)
+		s.done.Wait()
 	}
-	answered := time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answered[r.Header.Get("traceparent")] = answered
 }
 
-// turn returns when a request that comes at now is taken up.
-func (s *frozen) turn(now time.Time) time.Time {
+// read queues the requests of one connection.
+func (s *frozen) read(conn net.Conn) {
+	in := bufio.NewReader(conn)
+	for {
+		r, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		s.enqueue(held{conn: conn, traceparent: r.Header.Get("traceparent")})
+	}
+}
+
+// enqueue gives a request its turn, in the order in which they come.
+func (s *frozen) enqueue(h held) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := now
-	if end := s.from.Add(omissionFreeze); !now.Before(s.from) && now.Before(end) {
+	at := time.Now()
+	if end := s.from.Add(omissionFreeze); !at.Before(s.from) && at.Before(end) {
 		at = end
 	}
 	if at.Before(s.free) {
 		at = s.free
 	}
 	s.free = at.Add(s.every)
-	return at
+	h.due = at.Add(omissionBase)
+	s.queue <- h
+}
+
+// answer gives every answer when it is due, and logs when it was written.
+func (s *frozen) answer() {
+	for h := range s.queue {
+		time.Sleep(time.Until(h.due))
+		if _, err := io.WriteString(h.conn, "HTTP/1.1 204 No Content\r\n\r\n"); err != nil {
+			continue // shows as a request that the log lacks an answer to
+		}
+		now := time.Now()
+		s.mu.Lock()
+		s.answered[h.traceparent] = now
+		s.mu.Unlock()
+	}
 }
 
 func (s *frozen) rows(name string, d time.Duration, rho float64, res *loadgen.Result, kept []loadgen.Exchange) []Row {
