@@ -186,6 +186,7 @@ func (s *frozen) rows(name string, d time.Duration, rho float64, res *loadgen.Re
 		n.Add(res.Series[i].Counts)
 	}
 	planned := int64(math.Round(omissionRate * d.Seconds()))
+	lag := worstLag(res)
 	rows := []Row{{
 		Test: "omission", Case: name, What: "sent", Want: fmt.Sprint(planned), Got: fmt.Sprint(n.Sent),
 		Note: fmt.Sprintf("%d answered, %d in the server's log", n.Completed, len(truth)),
@@ -197,10 +198,26 @@ func (s *frozen) rows(name string, d time.Duration, rho float64, res *loadgen.Re
 		rows = append(rows, Row{
 			Test: "omission", Case: name, What: fmt.Sprintf("p%g", 100*q),
 			Want: inMS(want) + " ± 2", Got: inMS(got), Note: "formula " + inMS(formula(q, d, rho)),
-			OK: len(truth) > 0 && off >= -omissionWithin && off <= omissionWithin,
+			OK:   len(truth) > 0 && off >= -omissionWithin && off <= omissionWithin,
+			Busy: lag > busyLag,
 		})
 	}
+	if lag > busyLag {
+		rows[0].Note += "; the machine was busy: generator lag p99 " + inMS(lag)
+	}
 	return rows
+}
+
+// busyLag is how late the generator may be, at its 99th percentile, for a
+// percentile that is off to count: less than a run may be without a warning.
+const busyLag = omissionWithin / 4
+
+func worstLag(res *loadgen.Result) time.Duration {
+	var lag time.Duration
+	for _, v := range res.Check() {
+		lag = max(lag, v.LagP99)
+	}
+	return lag
 }
 
 // formula is p_q = L + max(0, S - (1-q) T (1-rho)): during the freeze S every

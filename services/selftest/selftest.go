@@ -20,6 +20,10 @@ type Row struct {
 	Got  string
 	Note string // the formula's figure, or why it may differ
 	OK   bool
+	// Busy says that the machine kept the tool from its work meanwhile, by
+	// the rule that also grades a run: a figure that is off then proves
+	// nothing.
+	Busy bool
 }
 
 // Options choose how long the tests take.

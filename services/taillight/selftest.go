@@ -16,7 +16,7 @@ func selftestCommand(w *world) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:       "selftest [NAME...]",
 		Short:     "Prove the tool's own accuracy on this machine",
-		Long:      "Selftest sets up situations whose right answer is known and measures them as a run would. It prints a\ntable and exits 1 when a row is off. Tests: " + strings.Join(selftest.Names(), ", ") + ".",
+		Long:      "Selftest sets up situations whose right answer is known and measures them as a run would. It prints a\ntable and exits 1 when a figure is off, 3 when the machine was too busy to tell. Tests: " + strings.Join(selftest.Names(), ", ") + ".",
 		ValidArgs: selftest.Names(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, _, stop := interrupted(cmd.Context(), func(int) {})
@@ -40,7 +40,7 @@ func selftestCommand(w *world) *cobra.Command {
 
 // printSelftest prints the rows, grouped by case, and fails when one is off.
 func printSelftest(w *world, rows []selftest.Row, s style) error {
-	off, last := 0, ""
+	off, busy, last := 0, 0, ""
 	var group [][]string
 	flush := func() {
 		if len(group) > 0 {
@@ -55,7 +55,11 @@ func printSelftest(w *world, rows []selftest.Row, s style) error {
 			group, last = [][]string{{"", "figure", "truth", "measured", "beside it"}}, r.Case
 		}
 		mark := s.paint(green, "✓")
-		if !r.OK {
+		switch {
+		case !r.OK && r.Busy:
+			busy++
+			mark = s.paint(yellow, "~")
+		case !r.OK:
 			off++
 			mark = s.paint(red, "✗")
 		}
@@ -65,6 +69,10 @@ func printSelftest(w *world, rows []selftest.Row, s style) error {
 	if off > 0 {
 		fmt.Fprintf(w.stdout, "\n%d of %d figures are off\n", off, len(rows))
 		return exitError(signal.ExitFail)
+	}
+	if busy > 0 {
+		fmt.Fprintf(w.stdout, "\n%d of %d figures prove nothing: the machine was busy; run it again when it is not\n", busy, len(rows))
+		return exitError(signal.ExitBroken)
 	}
 	fmt.Fprintf(w.stdout, "\nall %d figures are right\n", len(rows))
 	return nil
