@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -68,6 +69,8 @@ type attack struct {
 	arrivals int           // iterations of the open model in progress
 	inFlight int           // requests
 	peak     int           // of inFlight since the last second
+	open     int           // iterations in progress
+	peakOpen int           // of open since the last second
 	count    uint64        // iterations begun
 	marks    []SelfSample  // of the generator, at the begin of each phase reached
 	capped   []bool        // by phase: the in-flight cap was reached
@@ -128,7 +131,6 @@ func (a *attack) run(ctx context.Context) *Result {
 
 	a.drain(res)
 	stopWatch()
-	a.waiter.close()
 	a.closeAll()
 	a.workers.Wait()
 	close(stopClerk)
@@ -168,9 +170,19 @@ func (a *attack) drain(res *Result) {
 func (a *attack) dispatch() {
 	for {
 		a.mu.Lock()
-		a.release()
+		// Read before the release, so that what falls due meanwhile is not
+		// left out.
+		over := a.now() >= a.end
+		for a.release() {
+			// More is due than one batch: others get their turn at the lock,
+			// and over must be read again.
+			a.mu.Unlock()
+			runtime.Gosched()
+			a.mu.Lock()
+			over = a.now() >= a.end
+		}
 		next, ok := a.schedule.next()
-		if now := a.now(); now >= a.end {
+		if over {
 			a.finishLoad()
 			a.mu.Unlock()
 			return
@@ -181,17 +193,33 @@ func (a *attack) dispatch() {
 		}
 		a.schedule.armed = wake
 		a.waiter.arm(wake - a.now())
+		w := a.waiter
 		a.mu.Unlock()
-		if err := a.waiter.wait(); err != nil {
-			// The timer is gone, which only closing it does.
-			return
+		if w.wait() != nil {
+			a.replaceWaiter()
 		}
 	}
 }
 
-// release hands out everything that is due. a.mu is held.
-func (a *attack) release() {
-	for t := a.take(); t != nil; t = a.take() {
+// replaceWaiter goes on with the runtime's timers when the better one fails.
+func (a *attack) replaceWaiter() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiter.close()
+	a.waiter = newWaiter(RuntimeTimer)
+}
+
+// batch is how many events one hold of the lock serves at most.
+const batch = 256
+
+// release hands out what is due, and reports whether the batch was too small
+// for it. a.mu is held.
+func (a *attack) release() (more bool) {
+	for range batch {
+		t, more := a.take()
+		if t == nil {
+			return more
+		}
 		a.busy++
 		if n := len(a.idle); n > 0 {
 			w := a.idle[n-1]
@@ -203,6 +231,7 @@ func (a *attack) release() {
 		w.tasks <- t
 		a.workers.Go(func() { a.work(w) })
 	}
+	return true
 }
 
 // finishLoad closes the schedule. a.mu is held.
@@ -219,6 +248,7 @@ func (a *attack) finishLoad() {
 func (a *attack) closeAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.waiter.close()
 	for _, c := range a.made {
 		c.Close()
 	}
@@ -284,7 +314,7 @@ func (a *attack) after(w *worker, t *task, x *Exchange, counted bool) *task {
 	if counted {
 		a.follow(t.iteration, x)
 	}
-	if next := a.take(); next != nil {
+	if next, _ := a.take(); next != nil {
 		return next
 	}
 	a.rearm()

@@ -84,8 +84,9 @@ func (c *clerk) state(s *Second) {
 		ph := &c.res.Phases[i]
 		ph.UsersMax = max(ph.UsersMax, s.Users)
 		ph.InFlightMax = max(ph.InFlightMax, a.peak)
+		ph.IterationsMax = max(ph.IterationsMax, a.peakOpen)
 	}
-	a.peak = a.inFlight
+	a.peak, a.peakOpen = a.inFlight, a.open
 }
 
 // note adds the second's iterations to the run's.
@@ -102,7 +103,8 @@ func (c *clerk) note(s *Second) {
 // finish closes the last, shorter second and completes the result.
 func (c *clerk) finish() {
 	a := c.a
-	c.second(c.res.Elapsed)
+	// A tick may have fallen between the cut and here.
+	c.second(max(c.res.Elapsed, c.last))
 	c.res.Series = a.rec.series()
 	c.res.Iterations = c.sum
 	c.res.Stopped = a.schedule.stopped

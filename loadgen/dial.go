@@ -45,13 +45,7 @@ func (d *dialer) dial(ctx context.Context, now func() time.Duration, t *Timings)
 	if err != nil {
 		return nil, orTimeout(err, ErrDNS), err
 	}
-	var conn net.Conn
-	for _, a := range addrs {
-		conn, err = d.dialer.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), d.port))
-		if err == nil {
-			break
-		}
-	}
+	conn, err := d.connect(ctx, addrs)
 	connected := now()
 	t.Connect = connected - resolved
 	if err != nil {
@@ -68,6 +62,24 @@ func (d *dialer) dial(ctx context.Context, now func() time.Duration, t *Timings)
 		return nil, orTimeout(err, ErrTLS), err
 	}
 	return secure, "", nil
+}
+
+// connect tries the addresses in turn. Each gets its share of the time that is
+// left, so that one which swallows packets does not take all of it.
+func (d *dialer) connect(ctx context.Context, addrs []netip.Addr) (conn net.Conn, err error) {
+	err = errors.New("the name has no address")
+	for i, a := range addrs {
+		one, cancel := ctx, context.CancelFunc(func() {})
+		if deadline, ok := ctx.Deadline(); ok {
+			one, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(len(addrs)-i))
+		}
+		conn, err = d.dialer.DialContext(one, "tcp", net.JoinHostPort(a.String(), d.port))
+		cancel()
+		if err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
 }
 
 func (d *dialer) resolve(ctx context.Context) ([]netip.Addr, error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -72,7 +73,8 @@ func (c *httpClient) Do(r *Request, x *Exchange) {
 		c.judge(r, x)
 	}
 	c.inspect(x)
-	if err != nil || c.resp.ConnectionClose() {
+	// Bytes beyond the answer would be taken for the next one.
+	if err != nil || c.resp.ConnectionClose() || c.reader.Buffered() > 0 {
 		c.drop()
 	}
 }
@@ -132,9 +134,7 @@ func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Time) (Err
 	if err != nil {
 		return orTimeout(err, ErrReset), fmt.Errorf("waiting for the answer: %w", err)
 	}
-	c.resp.Reset()
-	c.resp.SkipBody = r.Step.Method == "HEAD"
-	err = c.resp.ReadLimitBody(c.reader, DefaultMaxBody)
+	err = c.receive(r.Step.Method == "HEAD")
 	x.Timings.Receive = c.now() - first
 	if err != nil {
 		return readClass(err), fmt.Errorf("reading the answer: %w", err)
@@ -143,6 +143,32 @@ func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Time) (Err
 	x.BytesIn = int64(len(c.resp.Body()))
 	x.ServerDur = serverTiming(c.resp.Header.Peek("Server-Timing"))
 	return "", nil
+}
+
+// maxHead is the largest head of an answer, status line and headers.
+const maxHead = 64 << 10
+
+// receive reads the answer. The usual buffer is small, because each of many
+// connections has one; a larger head is read again with one that holds it.
+func (c *httpClient) receive(headOnly bool) error {
+	for {
+		c.resp.Reset()
+		c.resp.SkipBody = headOnly
+		err := c.resp.ReadLimitBody(c.reader, DefaultMaxBody)
+		_, small := errors.AsType[*fasthttp.ErrSmallBuffer](err)
+		switch {
+		case small && c.reader.Size() < maxHead:
+			read, _ := c.reader.Peek(c.reader.Buffered())
+			whole := io.MultiReader(bytes.NewReader(bytes.Clone(read)), c.conn)
+			c.reader = bufio.NewReaderSize(whole, maxHead)
+		case small:
+			return fmt.Errorf("the head of the answer is larger than %d KiB", maxHead>>10)
+		case errors.Is(err, fasthttp.ErrBodyTooLarge):
+			return fmt.Errorf("the body of the answer is larger than %d MiB, the most that is read", DefaultMaxBody>>20)
+		default:
+			return err
+		}
+	}
 }
 
 func readClass(err error) ErrorClass {

@@ -22,6 +22,7 @@ type judge struct {
 	ringOf   int     // their phase
 	windows  int
 	broken   bool // a window broke the rule, or an abort was asked for
+	brokenAt time.Duration
 	worst    tally
 	worstAt  time.Duration
 	hasWorst bool
@@ -48,14 +49,15 @@ func (y *tally) add(o *tally) {
 	y.ok.Merge(o.ok)
 }
 
-// minAbort is how many requests a whole-scope threshold waits for before it
-// may abort a run: one early failure is no verdict.
+// minAbort is how many requests must have ended before a threshold without a
+// window may abort a run: one early failure is no verdict.
 const minAbort = 100
 
 func newJudge(t Threshold, p *Plan, spans []span) *judge {
 	j := &judge{t: t, step: -1, spans: spans, ringOf: -1}
 	for i := range p.Phases {
-		if t.Phase == "" || p.Phases[i].Name == t.Phase {
+		// A pause has nothing to judge, unless it is what was asked for.
+		if p.Phases[i].Name == t.Phase || (t.Phase == "" && p.loads(i)) {
 			j.phases = append(j.phases, i)
 		}
 	}
@@ -97,8 +99,8 @@ func (j *judge) second(s *Second) bool {
 	if j.t.Window > 0 {
 		return j.broken
 	}
-	if j.whole.planned >= minAbort && !j.holds(&j.whole) {
-		j.broken = true
+	if _, ended := j.whole.exceeding(); ended >= minAbort && !j.broken && !j.holds(&j.whole) {
+		j.broken, j.brokenAt = true, s.End
 	}
 	return j.broken
 }
@@ -145,10 +147,12 @@ func (j *judge) slide(s *Second, phase int, y *tally) {
 	for i := range j.ring {
 		w.add(&j.ring[i])
 	}
+	if w.planned == 0 && w.idle() && j.t.Metric != "rate" {
+		return // nothing was due, so there is nothing to hold
+	}
 	j.windows++
-	holds := j.holds(&w)
-	if !holds {
-		j.broken = true
+	if !j.holds(&w) && !j.broken {
+		j.broken, j.brokenAt = true, s.End
 	}
 	if !j.hasWorst || j.worse(&w, &j.worst) {
 		j.worst, j.worstAt, j.hasWorst = w, s.End, true
@@ -183,6 +187,9 @@ func (j *judge) badness(y *tally) float64 {
 func (y *tally) exceeding() (bad, n int64) {
 	return y.slow + y.failed + y.unsent + y.cut, y.completed + y.failed + y.unsent + y.cut
 }
+
+// idle reports that nothing ended.
+func (y *tally) idle() bool { return y.completed+y.failed+y.unsent+y.cut == 0 }
 
 // holds reports whether the rule holds of y; no data never passes.
 func (j *judge) holds(y *tally) bool {
@@ -230,7 +237,7 @@ func (j *judge) value(y *tally) (float64, bool) {
 	case "unsent":
 		return float64(y.unsent) / float64(max(y.planned, 1)), y.planned > 0
 	}
-	return float64(y.completed) / y.d.Seconds(), y.d > 0 && y.planned > 0
+	return float64(y.completed) / y.d.Seconds(), y.d > 0 && (y.planned > 0 || j.t.Window > 0)
 }
 
 // result judges at the end.
@@ -242,8 +249,11 @@ func (j *judge) result(res *Result) ThresholdResult {
 		}
 	}
 	y, at := &j.whole, res.Elapsed
-	if j.t.Window > 0 {
+	switch {
+	case j.t.Window > 0:
 		y, at = &j.worst, j.worstAt
+	case j.broken:
+		at = j.brokenAt
 	}
 	out := ThresholdResult{Threshold: j.t, N: y.planned, At: at, Windows: j.windows}
 	out.OK = j.holds(y) && !j.broken

@@ -17,7 +17,8 @@ const (
 // archive is append-only: a run that is killed has lost nothing it had chosen.
 // So nothing kept is ever replaced; instead, whenever an eighth of its budget
 // is spent, the uniform sample takes half as large a share as before, and so
-// does the choice of the slow.
+// does the choice of the slow. The uniform sample thus grows with the logarithm
+// of the run: by 1,250 whenever its length doubles.
 type keeper struct {
 	seed                       uint64
 	all, slow, errors, uniform int
@@ -54,7 +55,7 @@ func (k *keeper) keep(x *Exchange) bool {
 		k.errors++
 		x.Kept = KeptError
 		return true
-	case x.OK() && k.isSlow(x):
+	case x.OK() && k.slow < keepSlow && k.isSlow(x):
 		k.slow++
 		x.Kept = KeptSlow
 		return true

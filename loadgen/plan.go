@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Defaults that Validate fills in for zero fields.
+// Defaults that WithDefaults fills in for zero fields.
 const (
 	DefaultTimeout     = 30 * time.Second // of one exchange
 	DefaultDrain       = 5 * time.Second  // after the last phase
@@ -265,10 +265,12 @@ func (p *Plan) Check() error {
 func checkTarget(target string) error {
 	u, err := url.Parse(target)
 	switch {
-	case err != nil:
-		return fmt.Errorf("target %q: %w", target, err)
-	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return fmt.Errorf("target %q: give scheme and host, such as http://127.0.0.1:8000", target)
+	case u.User != nil:
+		return fmt.Errorf("target %q: leave out user and password: send them by a step's headers, such as Authorization", u.Redacted())
+	case u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("target %q: move the query into the steps", target)
 	case u.Path != "" && u.Path != "/":
 		return fmt.Errorf("target %q: move the path %q into the steps", target, u.Path)
 	}
@@ -325,10 +327,46 @@ func (j *Journey) check() error {
 			return fmt.Errorf("journey %q: %w", j.Name, err)
 		}
 	}
-	for _, s := range j.Steps {
-		if !strings.HasPrefix(s.Path, "/") {
-			return fmt.Errorf("step %q: path %q does not begin with /; the host stands in target", s.Name, s.Path)
+	for i := range j.Steps {
+		if err := j.Steps[i].check(); err != nil {
+			return fmt.Errorf("step %q: %w", j.Steps[i].Name, err)
 		}
 	}
 	return nil
+}
+
+// check keeps out what would change the request on the wire.
+func (s *Step) check() error {
+	switch {
+	case !strings.HasPrefix(s.Path, "/"):
+		return fmt.Errorf("path %q does not begin with /; the host stands in target", s.Path)
+	case strings.ContainsFunc(s.Path, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		return fmt.Errorf("path %q has a space or a control character: write it percent-encoded", s.Path)
+	case strings.ContainsFunc(s.Method, func(r rune) bool { return !isToken(r) }):
+		return fmt.Errorf("method %q is not a word", s.Method)
+	}
+	for name, value := range s.Headers {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isToken(r) }) {
+			return fmt.Errorf("header %q is not a header's name", name)
+		}
+		if strings.ContainsAny(value, "\r\n\x00") {
+			return fmt.Errorf("header %s: its value has a line end", name)
+		}
+	}
+	return nil
+}
+
+// isToken reports whether r may stand in a method or a header's name (RFC 9110).
+func isToken(r rune) bool {
+	return r > ' ' && r < 0x7f && !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+}
+
+// loads reports whether phase i asks for anything.
+func (p *Plan) loads(i int) bool {
+	for k := range p.Journeys {
+		if p.Journeys[k].Load != nil {
+			return true
+		}
+	}
+	return p.Phases[i].Users != nil || p.Phases[i].Rate != nil
 }

@@ -79,8 +79,8 @@ func (r *recorder) finish(w *worker, x *Exchange) bool {
 	}
 	se.BytesIn += x.BytesIn
 	se.BytesOut += x.BytesOut
-	if !x.Reused {
-		se.Reopened++
+	if !x.Reused && x.Timings.Send > 0 {
+		se.Reopened++ // a dial that failed opened nothing
 	}
 	s.done = append(s.done, *x)
 	return true

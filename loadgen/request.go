@@ -30,6 +30,7 @@ type Request struct {
 	head   []byte   // request line and headers, up to the trace context
 	bagged [][]byte // the baggage header, by phase
 	ids    *ids
+	traced bool // the step brings trace headers of its own
 }
 
 // BaggageValue is what a baggage member says.
@@ -52,6 +53,15 @@ type BaggageMember struct {
 // Append appends the request to b as HTTP/1.1 with the trace context of x.
 func (r *Request) Append(b []byte, x *Exchange) []byte {
 	b = append(b, r.head...)
+	if !r.traced {
+		b = r.appendTrace(b, x)
+	}
+	b = append(b, "\r\n"...)
+	return append(b, r.Step.Body...)
+}
+
+// appendTrace appends the headers of W3C trace context and baggage.
+func (r *Request) appendTrace(b []byte, x *Exchange) []byte {
 	b = append(b, "traceparent: 00-"...)
 	b = hex.AppendEncode(b, x.TraceID[:])
 	b = append(b, '-')
@@ -61,9 +71,7 @@ func (r *Request) Append(b []byte, x *Exchange) []byte {
 	} else {
 		b = append(b, "-00\r\n"...)
 	}
-	b = append(b, r.bagged[x.Phase]...)
-	b = append(b, "\r\n"...)
-	return append(b, r.Step.Body...)
+	return append(b, r.bagged[x.Phase]...)
 }
 
 // buildRequests makes ready every step of every journey.
@@ -80,7 +88,7 @@ func buildRequests(p *Plan, opts Options) ([][]*Request, error) {
 	out := make([][]*Request, len(p.Journeys))
 	for i := range p.Journeys {
 		for _, s := range p.Journeys[i].Steps {
-			r := &Request{Step: s, step: slices.Index(names, s.Name), head: head(u.Host, s), ids: ids}
+			r := &Request{Step: s, step: slices.Index(names, s.Name), head: head(u.Host, s), ids: ids, traced: tracesItself(s)}
 			for k := range p.Phases {
 				r.bagged = append(r.bagged, baggage(opts, p.Phases[k].Name, s.Name, p.Journeys[i].Name))
 			}
@@ -88,6 +96,17 @@ func buildRequests(p *Plan, opts Options) ([][]*Request, error) {
 		}
 	}
 	return out, nil
+}
+
+// tracesItself reports whether a step's headers name a trace: two of them would
+// be two contexts.
+func tracesItself(s Step) bool {
+	for name := range s.Headers {
+		if n := strings.ToLower(name); n == "traceparent" || n == "baggage" {
+			return true
+		}
+	}
+	return false
 }
 
 func head(host string, s Step) []byte {

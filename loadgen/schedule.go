@@ -227,15 +227,15 @@ func (a *attack) scheduleTurn(g *group, u *user, t time.Duration) {
 }
 
 // take removes events that are due until one of them is a step to carry out,
-// and returns it; nil when nothing is due. a.mu is held.
-func (a *attack) take() *task {
-	for {
+// and returns it; nil when nothing is due, or, with more, when a batch of
+// events had no step among them. a.mu is held.
+func (a *attack) take() (t *task, more bool) {
+	for range batch {
 		due, ok := a.schedule.next()
 		if !ok || a.ended || due > a.now() || due >= a.end {
-			return nil
+			return nil, false
 		}
 		e := heap.Pop(&a.schedule.events).(event)
-		var t *task
 		switch e.kind {
 		case phaseBegins:
 			a.marks = append(a.marks, a.self.sample())
@@ -253,9 +253,10 @@ func (a *attack) take() *task {
 		if t != nil {
 			a.inFlight++
 			a.peak = max(a.peak, a.inFlight)
-			return t
+			return t, false
 		}
 	}
+	return nil, true
 }
 
 // phaseAt returns the phase of an offset before the end.
@@ -313,6 +314,8 @@ func (a *attack) userSeed(u *user) uint64 { return mix(a.plan.Seed ^ uint64(u.nu
 
 func (a *attack) start(g *group, journey int, due time.Duration) *iteration {
 	a.count++
+	a.open++
+	a.peakOpen = max(a.peakOpen, a.open)
 	a.rec.iterations(func(c *Iterations) { c.Planned++; c.Started++ })
 	return &iteration{number: a.count, group: g, journey: journey, began: due}
 }
@@ -339,6 +342,7 @@ func (a *attack) follow(it *iteration, x *Exchange) {
 		a.schedule.push(event{due: due, kind: nextStep, it: it})
 		return
 	}
+	a.open--
 	a.rec.iterations(func(c *Iterations) {
 		if x.OK() {
 			c.Completed++

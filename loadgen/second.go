@@ -24,7 +24,7 @@ type Counts struct {
 	Unsent    int64 `json:"unsent"`
 	BytesIn   int64 `json:"bytes_in"`
 	BytesOut  int64 `json:"bytes_out"`
-	Reopened  int64 `json:"reopened"` // exchanges on a new connection
+	Reopened  int64 `json:"reopened"` // requests sent on a new connection
 }
 
 // Add adds o to c.
@@ -110,7 +110,7 @@ type Result struct {
 	Plan       Plan
 	Began      time.Time // wall clock at offset 0: the run's one anchor
 	Elapsed    time.Duration
-	Series     []Series // per phase and step, in order; every planned pair has one
+	Series     []Series // per phase and step, in order; pairs without any activity have none
 	Iterations Iterations
 	InFlight   []InFlightRequest // at the end
 	Seconds    int
@@ -122,12 +122,13 @@ type Result struct {
 
 // PhaseResult is when a phase really ran and what the generator used in it.
 type PhaseResult struct {
-	Start, End  time.Duration // offsets; End == Start when it was never reached
-	CPU         time.Duration // generator
-	Throttled   time.Duration // generator
-	UsersMax    int
-	InFlightMax int
-	Capped      bool // arrivals went unsent because too many iterations were in progress
+	Start, End    time.Duration // offsets; End == Start when it was never reached
+	CPU           time.Duration // generator
+	Throttled     time.Duration // generator
+	UsersMax      int
+	InFlightMax   int
+	IterationsMax int  // in progress at once, those between two steps included
+	Capped        bool // arrivals went unsent because too many iterations were in progress
 }
 
 // StopReason says why the run ended.

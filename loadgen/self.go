@@ -38,16 +38,21 @@ func (m *selfMeter) find(self, mount string) {
 		}
 		switch {
 		case parts[1] == "":
-			m.try(filepath.Join(mount, parts[2], "cpu.stat"), "throttled_usec", time.Microsecond)
+			m.try(mount, parts[2], "throttled_usec", time.Microsecond)
 		case strings.Contains(","+parts[1]+",", ",cpu,"):
-			m.try(filepath.Join(mount, parts[1], parts[2], "cpu.stat"), "throttled_time", time.Nanosecond)
+			m.try(filepath.Join(mount, parts[1]), parts[2], "throttled_time", time.Nanosecond)
 		}
 	}
 }
 
-func (m *selfMeter) try(path, key string, unit time.Duration) {
-	if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, []byte(key+" ")) {
-		m.stat, m.key, m.unit = path, key, unit
+// try looks in the group's own folder and then at the mount's root, which is
+// the group's own folder inside many a container.
+func (m *selfMeter) try(mount, group, key string, unit time.Duration) {
+	for _, path := range []string{filepath.Join(mount, group, "cpu.stat"), filepath.Join(mount, "cpu.stat")} {
+		if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, []byte(key+" ")) {
+			m.stat, m.key, m.unit = path, key, unit
+			return
+		}
 	}
 }
 

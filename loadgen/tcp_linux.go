@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"crypto/tls"
 	"net"
 	"syscall"
 	"time"
@@ -26,16 +25,17 @@ func tcpInfo(conn net.Conn) *TCPInfo {
 	return out
 }
 
-// peerClosed reports whether the other side has closed an idle connection, or
-// sent something nobody asked for, after which it cannot be used either. TLS
-// sends session tickets unasked.
+// established is TCP_ESTABLISHED of the kernel: neither side has closed.
+const established = 1
+
+// peerClosed reports whether the other side has closed an idle connection. The
+// state tells, whatever else is still to be read: TLS says goodbye before it
+// closes, and sends session tickets unasked.
 func peerClosed(conn net.Conn) bool {
 	closed := false
-	_, secure := conn.(*tls.Conn)
 	control(conn, func(fd uintptr) {
-		var b [1]byte
-		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		closed = (n > 0 && !secure) || (n == 0 && err == nil) || (err != nil && err != unix.EAGAIN && err != unix.EINTR)
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		closed = err == nil && info.State != established
 	})
 	return closed
 }

@@ -54,7 +54,7 @@ func freeze(ctx context.Context, name string, d time.Duration, rho float64) ([]R
 		return nil, err
 	}
 	s := newFrozen(time.Now().Add(d/2), time.Duration(rho/omissionRate*float64(time.Second)))
-	defer s.serve(l)()
+	stop := s.serve(l)
 
 	var kept []loadgen.Exchange
 	res, err := loadgen.Attack(ctx, loadgen.Plan{
@@ -62,6 +62,8 @@ func freeze(ctx context.Context, name string, d time.Duration, rho float64) ([]R
 		Phases:   []loadgen.Phase{{Name: "steady", For: d, Load: loadgen.Load{Rate: loadgen.Constant(omissionRate)}}},
 		Journeys: []loadgen.Journey{{Steps: []loadgen.Step{{Path: "/"}}}},
 	}, loadgen.Options{OnSecond: func(sec loadgen.Second) { kept = append(kept, sec.Kept...) }})
+	// The log is whole once the server has ended.
+	stop()
 	if err != nil {
 		return nil, err
 	}
