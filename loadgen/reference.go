@@ -10,7 +10,7 @@ import (
 // when nothing else is asked of the target, and returns the mean service time
 // of its answered requests and how many there were. They belong to no run.
 // The first iteration, which opens the connection, does not count. Cancelling
-// ctx ends it early.
+// ctx ends it early; a request that fails ends it with nothing.
 func Reference(ctx context.Context, plan Plan, opts Options, n int) (mean time.Duration, answered int, err error) {
 	plan = plan.WithDefaults()
 	if err := plan.Check(); err != nil {
@@ -31,7 +31,10 @@ func Reference(ctx context.Context, plan Plan, opts Options, n int) (mean time.D
 			r.identify(&x, 0)
 			client.Do(r, &x)
 			x.Done = a.now()
-			if i > 0 && x.OK() {
+			if !x.OK() {
+				return 0, 0, nil
+			}
+			if i > 0 {
 				sum += x.Service()
 				answered++
 			}

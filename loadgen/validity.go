@@ -53,7 +53,7 @@ func (v *Validity) grade(lag, warn time.Duration, warnShare float64, invalid tim
 	w := max(warn, time.Duration(warnShare*p50))
 	i := max(invalid, time.Duration(invalidShare*p50))
 	reason := fmt.Sprintf("the generator was late: lag p99 %s with a response p50 of %s (a warning above %s, invalid above %s)",
-		round(lag), round(v.P50), round(w), round(i))
+		inUnits(lag), inUnits(v.P50), inUnits(w), inUnits(i))
 	v.worst(lag > w, lag > i, reason)
 }
 
@@ -69,12 +69,14 @@ func (v *Validity) worst(warned, invalid bool, reason string) {
 	}
 }
 
-func round(d time.Duration) time.Duration {
-	switch {
+// inUnits writes a duration with three digits and its unit.
+func inUnits(d time.Duration) string {
+	switch s := d.Seconds(); {
 	case d < time.Millisecond:
-		return d.Round(time.Microsecond)
+		return fmt.Sprintf("%.3g µs", s*1e6)
 	case d < time.Second:
-		return d.Round(10 * time.Microsecond)
+		return fmt.Sprintf("%.3g ms", s*1e3)
+	default:
+		return fmt.Sprintf("%.3g s", s)
 	}
-	return d.Round(time.Millisecond)
 }
