@@ -30,6 +30,36 @@ func TestLinks(t *testing.T) {
 	t.Logf("%d relative links in %d documents", followed, len(docs))
 }
 
+// TestDocumentsAreFound asks that a reader who begins at the README comes to
+// every document.
+func TestDocumentsAreFound(t *testing.T) {
+	docs := documents(t)
+	readme := docs[slices.IndexFunc(docs, func(d document) bool { return d.path == "README.md" })]
+	linked := map[string]bool{readme.path: true}
+	for _, l := range readme.lines {
+		for _, target := range l.links() {
+			file, _, _ := strings.Cut(target, "#")
+			linked[file] = true
+		}
+	}
+	for _, d := range docs {
+		if !linked[d.path] {
+			t.Errorf("%s is not linked from README.md", d.path)
+		}
+	}
+}
+
+// TestScriptRuns asks for the mode that lets CI's script be started by its name.
+func TestScriptRuns(t *testing.T) {
+	info, err := os.Stat(filepath.Join(root, ".ci", "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode()&0o111 == 0 {
+		t.Errorf(".ci/run has mode %s: chmod +x .ci/run", info.Mode())
+	}
+}
+
 func external(target string) bool {
 	for _, scheme := range []string{"https://", "http://", "mailto:"} {
 		if strings.HasPrefix(target, scheme) {

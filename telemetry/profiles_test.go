@@ -32,6 +32,10 @@ func burnCPU() {
 	}
 }
 
+// profileID is the attribute that span profiling sets on a local root span; its
+// value is that span's id, which the CPU samples carry as a label.
+const profileID = "pyroscope.profile.id"
+
 func TestProfilesReachBothReceiversWithTheSpansLabels(t *testing.T) {
 	c, first, second := newCollector(t), newIngest(t), newIngest(t)
 	tel := start(t, map[string]string{
@@ -46,8 +50,8 @@ func TestProfilesReachBothReceiversWithTheSpansLabels(t *testing.T) {
 		t.Fatalf("%d spans, want 1", len(spans))
 	}
 	id := hex.EncodeToString(spans[0].SpanId)
-	if got := attribute(spans[0].Attributes, names.AttrProfileID); got != id {
-		t.Errorf("%s = %q, want the span's own id %s", names.AttrProfileID, got, id)
+	if got := attribute(spans[0].Attributes, profileID); got != id {
+		t.Errorf("%s = %q, want the span's own id %s", profileID, got, id)
 	}
 	for name, in := range map[string]*ingest{"first": first, "second": second} {
 		samples := in.samplesOf("burnCPU")
@@ -56,7 +60,7 @@ func TestProfilesReachBothReceiversWithTheSpansLabels(t *testing.T) {
 		}
 		for _, labels := range samples {
 			for label, want := range map[string]string{
-				names.LabelSpanID: id, names.LabelTraceID: traceID, names.LabelPhase: "peak", names.LabelSpanName: "GET",
+				names.LabelSpanID: id, "trace_id": traceID, names.LabelPhase: "peak", "span_name": "GET",
 				names.LabelRunID: "", // it is on the whole profile
 			} {
 				if got := strings.Join(labels[label], ","); got != want {

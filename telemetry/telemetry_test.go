@@ -183,7 +183,7 @@ func TestSpansContinueTheCallersTrace(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		names.AttrRunID: "20261123-153012-7f3a", names.AttrPhase: "peak",
-		names.AttrStep: strings.Repeat("s", names.BaggageMaxValue), "user.email": "", names.AttrProfileID: "",
+		names.AttrStep: strings.Repeat("s", names.BaggageMaxValue), "user.email": "", profileID: "",
 	} {
 		if got := attribute(s.Attributes, key); got != want {
 			t.Errorf("%s = %q, want %q", key, got, want)

@@ -83,7 +83,7 @@ func configOf(run *archive.Run, width float64) config {
 		{"Seed", strconv.FormatUint(p.Seed, 10)},
 		{"Timeout of an exchange", p.Timeout.String()},
 		{"Drain after the last phase", p.Drain.String()},
-		{"Most iterations in flight", strconv.Itoa(p.MaxInFlight)},
+		{"Most arrivals in progress", strconv.Itoa(p.MaxInFlight)},
 	}
 	return c
 }

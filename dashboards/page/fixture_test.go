@@ -113,7 +113,7 @@ func (m *maker) document() archive.Document {
 		Schema: archive.Schema, ID: "20261123-153012-7f3a", Name: "stress", Started: began(), Ended: began().Add(time.Duration(m.seconds)*time.Second + 13*time.Millisecond),
 		Plan: plan, Environment: archive.Environment{
 			Command: []string{"taillight", "run", "stress", "--out", "runs/stress of today"}, Version: "v0.1.0", GoVersion: "go1.26.8", OS: "linux", Arch: "amd64", Kernel: "6.18.0",
-			CPU: "Intel(R) Xeon(R) Processor @ 2.20GHz", Cores: 2, Memory: 25_000_000_000, Procs: 1, TargetProcs: 1, Bundled: true, Target: "http://127.0.0.1:8000",
+			CPU: "Intel(R) Xeon(R) Processor @ 2.20GHz", Cores: 2, Memory: 25_000_000_000, Procs: 1, TargetProcs: 1, Bundled: !m.bare, Target: "http://127.0.0.1:8000",
 			TraceShare: 1, Reference: &archive.Reference{N: 20, Mean: 0.0138},
 		},
 		Phases: []archive.Phase{}, Steps: []archive.Step{}, Errors: []archive.Error{}, Findings: []signal.Finding{}, Silent: []signal.Silent{},
@@ -329,6 +329,14 @@ func (m *maker) judge(all loadgen.Counts) {
 		{Threshold: loadgen.Threshold{Text: "errors < 0.1%", Metric: "errors", Op: "<", Value: .001}, OK: all.Failed == 0, Observed: float64(all.Failed) / float64(all.Planned), N: all.Planned},
 	}
 	if m.failing {
+		d.Stopped = loadgen.StopThreshold
+		d.Thresholds = append(
+			d.Thresholds,
+			loadgen.ThresholdResult{Threshold: loadgen.Threshold{Text: "p99 < 20ms abort", Metric: "p99", Op: "<", Value: .02, Abort: true}, Never: true, Share: .04, N: all.Planned, At: 9 * time.Second},
+			loadgen.ThresholdResult{Threshold: loadgen.Threshold{Text: "errors < 90% abort", Metric: "errors", Op: "<", Value: .9, Abort: true}, OK: true, Observed: .04, N: all.Planned, At: 12 * time.Second},
+			loadgen.ThresholdResult{Threshold: loadgen.Threshold{Text: "max < 1ms abort", Metric: "max", Op: "<", Value: .001, Abort: true}, Observed: .04, Share: 1, N: all.Planned, At: 12 * time.Second},
+			loadgen.ThresholdResult{Threshold: loadgen.Threshold{Text: "p50 < 1s in every 5m", Metric: "p50", Op: "<", Value: 1, Window: 5 * time.Minute}, NoData: true, N: 3},
+		)
 		d.Verdict, d.Exit = signal.Fail, 1
 		d.Reason = fmt.Sprintf("The threshold errors < 0.1%% broke: %d of %d planned requests failed.", all.Failed, all.Planned)
 		for _, e := range []loadgen.ErrorClass{loadgen.StatusError(503), loadgen.ErrReset} {
@@ -395,6 +403,8 @@ func sampleFindings(d *archive.Document, slowest uint64) []signal.Finding {
 			Claim:    "p99 is 1.4 times the median.",
 			Evidence: []signal.Evidence{{Label: "p99 / p50", Value: 1.41, Unit: "1"}, {Label: "bursts", Text: "slow starts are dispersed (index 1.1)"}},
 		},
+		{ID: "F2", Title: "Threshold met: p99 < 50ms", Severity: signal.Info, Confidence: signal.Strong, Claim: "p99 < 50ms holds.", Evidence: []signal.Evidence{{Label: "sent of planned", Value: 100, Unit: "%"}}},
+		{ID: "F2", Title: "Threshold met: errors < 0.1%", Severity: signal.Info, Confidence: signal.Strong, Claim: "errors < 0.1% holds.", Evidence: []signal.Evidence{{Label: "requests judged", Value: 12872}}},
 	}
 }
 
@@ -404,6 +414,7 @@ func (m *maker) telemetry() {
 	d.Signals = archive.Signals{
 		Tier: signal.T2, Capabilities: signal.Capabilities{Spans: true, ServerTiming: true, Profiles: true, SpanLabels: true},
 		Spans: archive.SpanCount{Received: int64(len(m.run.Spans)), Joined: int64(len(m.run.Spans)), Dropped: map[string]int64{}}, Profiles: m.seconds, Points: 12 * m.seconds, Coverage: .9987,
+		ClientSpans: &archive.ClientSpans{Sent: 960, Kept: 1200}, Exporter: map[string]int64{"metrics_dropped": 0, "spans_dropped": 7},
 	}
 	d.Totals.TargetCPU = &archive.CPU{Mean: .74, Max: .93, Source: "process.cpu.time"}
 	series := map[string]*signal.Series{}

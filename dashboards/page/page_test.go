@@ -20,6 +20,7 @@ import (
 	"github.com/taillight-load/taillight/dashboards/page"
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 var (
@@ -298,6 +299,22 @@ func TestInjection(t *testing.T) {
 	}
 	if !strings.HasPrefix(hostile, strings.TrimSuffix(spanNamed(e), "…")) || spanNamed(e) == "" {
 		t.Errorf("the span's name did not arrive: %q", spanNamed(e))
+	}
+}
+
+// TestHowToSend holds the lines that start a service with telemetry to those
+// that a run prints; a run prints no token.
+func TestHowToSend(t *testing.T) {
+	report := string(write(t, makeRun(sample{bare: true})))
+	for _, want := range []string{
+		names.EnvOTLP + "=http://", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=500", names.EnvPyroscope + "=http://",
+	} {
+		if !strings.Contains(report, want) {
+			t.Errorf("the report never says %s", want)
+		}
+	}
+	if strings.Contains(report, names.EnvOTLPHeaders) {
+		t.Errorf("the report asks for %s, which no run prints", names.EnvOTLPHeaders)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
@@ -29,15 +30,14 @@ type drawn struct {
 	rate               bool // of a cumulative sum
 }
 
-// The metrics of the target that have a chart. Their names are those of
-// telemetry/names, which stands above this package's floor.
+// drawnMetrics are the metrics of the target that have a chart.
 func drawnMetrics() []drawn {
 	return []drawn{
-		{"process.cpu.time", "cpu", "cores", true},
-		{"process.cpu.utilization", "utilization", "1", false},
-		{"container.cpu.throttled.time", "throttled", "1", true},
-		{"go.goroutine.count", "goroutines", "goroutines", false},
-		{"go.memory.used", "memory", "By", false},
+		{names.ProcessCPUTime.Name, "cpu", "cores", true},
+		{names.ProcessCPUUtilization.Name, "utilization", "1", false},
+		{names.ContainerThrottled.Name, "throttled", "1", true},
+		{names.Goroutines.Name, "goroutines", "goroutines", false},
+		{names.MemoryUsed.Name, "memory", "By", false},
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
@@ -65,8 +65,9 @@ type Started struct {
 	Bundled     bool
 	TargetPID   int
 	TargetProcs int
-	OTLP        string // base URL of the OTLP receiver
-	Profiles    string // base URL of the profile receiver
+	Reference   *archive.Reference // nil when none was taken
+	OTLP        string             // base URL of the OTLP receiver
+	Profiles    string             // base URL of the profile receiver
 	Plan        loadgen.Plan
 }
 
@@ -76,22 +77,34 @@ type Outcome struct {
 	Report string // path of report.html
 }
 
+// ErrInterrupted is a run that was interrupted before its load: exit 130.
+var ErrInterrupted = errors.New("interrupted before the load began: nothing was measured")
+
 // Run carries out one test. Cancelling ctx interrupts the load; the run then
 // ends as usual, with what it has. The error says what kept it from starting,
-// or from being archived at all; everything that a run can tell about itself
-// is in the Outcome, its exit code included.
+// ErrInterrupted when that was ctx, or from being archived at all; everything
+// that a run can tell about itself is in the Outcome, its exit code included.
 func Run(ctx context.Context, cfg Config) (*Outcome, error) {
 	r, err := prepare(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, interruptedOr(ctx, err)
 	}
 	result, err := r.attack(ctx)
 	if err != nil {
 		r.abandon()
-		return nil, err
+		return nil, interruptedOr(ctx, err)
 	}
 	r.settle(result)
 	return r.conclude(result)
+}
+
+// interruptedOr returns ErrInterrupted where ctx has ended: what then failed
+// did so for that reason.
+func interruptedOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return err
 }
 
 // run is a test in progress.
@@ -105,6 +118,7 @@ type run struct {
 	exporter *exporter.Exporter
 	watch    watch
 	kept     []loadgen.Exchange
+	broken   error // what makes the run invalid, whatever it measured
 }
 
 // prepare makes everything stand that the load needs.
@@ -118,13 +132,16 @@ func prepare(ctx context.Context, cfg Config) (*run, error) {
 	if err := r.plan.Check(); err != nil {
 		return nil, err
 	}
+	if err := r.identify(); err != nil {
+		return nil, err
+	}
+	if err := checkExport(ctx); err != nil {
+		return nil, err
+	}
 	if !bundled {
 		if err := reachable(ctx, r.plan.Target); err != nil {
 			return nil, err
 		}
-	}
-	if err := r.identify(); err != nil {
-		return nil, err
 	}
 	r.doc = r.document(bundled)
 	w, err := archive.Create(r.Dir, r.doc)
@@ -146,6 +163,9 @@ func (r *run) identify() error {
 			return err
 		}
 		r.ID = id
+	}
+	if err := CheckID(r.ID); err != nil {
+		return err
 	}
 	if r.Dir == "" {
 		r.Dir = filepath.Join(cmp.Or(r.Runs, "runs"), r.ID)
@@ -183,7 +203,21 @@ func (r *run) start(ctx context.Context, bundled bool) error {
 	}
 	r.doc.Plan = r.plan
 	r.doc.Environment.Target = r.plan.Target
-	return r.archive.Begin(r.doc)
+	return nil
+}
+
+// checkExport reports what keeps our own export from starting, while nothing
+// has been started yet.
+func checkExport(ctx context.Context) error {
+	e, err := exporter.New(ctx, exporter.Options{})
+	if err != nil {
+		return fmt.Errorf("the run's own telemetry: %w: change that variable, unset it, or set OTEL_SDK_DISABLED=true", err)
+	}
+	// This one is for no run: its time is up, so that nothing is sent.
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	_ = e.Shutdown(ended, "")
+	return nil
 }
 
 func (r *run) startExporter(ctx context.Context) (*exporter.Exporter, error) {
@@ -220,6 +254,18 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 		return nil, err
 	}
 	r.exporter = e
+	if r.child != nil && r.doc.Environment.Procs < runtime.GOMAXPROCS(0) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(r.doc.Environment.Procs))
+	}
+	if ctx.Err() != nil {
+		return nil, ErrInterrupted
+	}
+	// What stands in the files of a run that is killed: the load's own start,
+	// which everything is counted from, is a write later at most.
+	r.doc.Started = time.Now().UTC()
+	if err := r.archive.Begin(r.doc); err != nil {
+		return nil, err
+	}
 	return loadgen.Attack(ctx, r.plan, loadgen.Options{
 		RunID:    r.ID,
 		Baggage:  baggage(),
@@ -232,7 +278,7 @@ func (r *run) started() Started {
 	s := Started{
 		ID: r.ID, Dir: r.Dir, Target: r.plan.Target, Bundled: r.child != nil,
 		OTLP: r.signals.OTLP, Profiles: r.signals.Profiles, Plan: r.plan,
-		TargetProcs: r.doc.Environment.TargetProcs,
+		TargetProcs: r.doc.Environment.TargetProcs, Reference: r.doc.Environment.Reference,
 	}
 	if r.child != nil {
 		s.TargetPID = r.child.PID
@@ -269,19 +315,37 @@ func (r *run) stage(what string) {
 	}
 }
 
-// joinWait is how long the run waits for the spans of what it kept.
-const joinWait = 8 * time.Second
+// joinWait is how long the run waits for the spans of what it kept, and for
+// what it sends itself; cutWait the same once it was cut short.
+const (
+	joinWait = 8 * time.Second
+	cutWait  = 2 * time.Second
+)
+
+// lastWait bounds what is sent at the end.
+func (r *run) lastWait() (context.Context, context.CancelFunc) {
+	wait := joinWait
+	select {
+	case <-r.Cut:
+		wait = cutWait
+	default:
+	}
+	return context.WithTimeout(context.Background(), wait)
+}
 
 // settle waits for the telemetry that is still under way, ends the target and
 // closes the receivers.
 func (r *run) settle(result *loadgen.Result) {
+	if r.child != nil {
+		r.broken = r.child.ended()
+	}
 	r.stage("waiting for the spans of this run")
 	r.signals.join(r.kept, joinWait, r.Cut)
 	if r.child != nil {
 		r.stage("stopping the target")
 		r.child.stop(r.Cut)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), joinWait)
+	ctx, cancel := r.lastWait()
 	defer cancel()
 	r.signals.detach()
 	if r.Signals == nil {
@@ -290,66 +354,12 @@ func (r *run) settle(result *loadgen.Result) {
 	r.doc.Tabulate(result, r.kept)
 }
 
-// conclude archives the end, reads the archive back and explains it: what is
-// concluded live is what `taillight report` will conclude from the files.
-func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
-	r.stage("explaining")
-	r.doc.Signals.Spans.Dropped = r.signals.dropped()
-	broken := r.archive.Err()
-	if err := r.archive.Finish(r.doc); err != nil && broken == nil {
-		broken = err
-	}
-	out, err := archive.Open(r.Dir)
-	if err != nil {
-		return nil, errors.Join(broken, err, r.archive.Close())
-	}
-	if broken != nil {
-		// The files hold less than the run: the tables are those of memory.
-		out.Document = r.doc
-	}
-	if err := Explain(out, result); err != nil {
-		return nil, errors.Join(err, r.archive.Close())
-	}
-	if broken != nil {
-		out.Verdict, out.Exit = signal.Invalid, signal.ExitBroken
-		out.Reason = "the archive is incomplete: " + broken.Error()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), joinWait)
-	defer cancel()
-	// What could not be sent is counted, and said in run.json.
-	_ = r.exporter.Shutdown(ctx, string(out.Verdict))
-	out.Signals.Exporter = r.exported()
-	r.stage("writing the report")
-	if err := r.archive.Finish(out.Document); err != nil && broken == nil {
-		out.Verdict, out.Exit, out.Reason = signal.Invalid, signal.ExitBroken, "the archive is incomplete: "+err.Error()
-	}
-	report, err := WriteReport(out)
-	if err != nil && broken == nil {
-		out.Verdict, out.Exit, out.Reason = signal.Invalid, signal.ExitBroken, "the report could not be written: "+err.Error()
-	}
-	return &Outcome{Run: out, Report: report}, r.archive.Close()
-}
-
-// exported accounts for our own export: what was lost of it, and how many of
-// the kept exchanges became client spans.
-func (r *run) exported() map[string]int64 {
-	if r.exporter == nil {
-		return nil
-	}
-	out := r.exporter.Dropped()
-	if out == nil {
-		out = map[string]int64{}
-	}
-	out["client_spans_sent"], out["client_spans_kept"] = r.exporter.Spans()
-	return out
-}
-
 // abandon ends what was started for a run that will not take place.
 func (r *run) abandon() {
 	if r.child != nil {
 		r.child.stop(r.Cut)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), joinWait)
+	ctx, cancel := r.lastWait()
 	defer cancel()
 	if r.signals != nil {
 		r.signals.detach()
@@ -358,13 +368,17 @@ func (r *run) abandon() {
 		}
 	}
 	_ = r.exporter.Shutdown(ctx, string(signal.Aborted))
-	// Nothing was measured: an empty directory would only be in the way.
-	_ = r.archive.Close()
-	_ = os.RemoveAll(r.Dir)
+	// Nothing was measured: an empty directory would only be in the way. What
+	// cannot be removed stays, as an aborted run.
+	_ = r.archive.Discard()
 }
 
-// referenceRequests is how many requests the solo reference sends.
-const referenceRequests = 20
+// The solo reference is so many iterations, in so long at most: with a slow
+// target it rests on fewer, and with one that does not answer there is none.
+const (
+	referenceRequests = 20
+	referenceWait     = 2 * time.Second
+)
 
 // reference measures the target alone, when the plan has users whose limit it
 // will tell, and reading is all that its first journey does.
@@ -372,7 +386,9 @@ func (r *run) reference(ctx context.Context) error {
 	if !usesUsers(&r.plan) || !readsOnly(&r.plan.Journeys[0]) {
 		return nil
 	}
-	r.stage("measuring the target alone")
+	r.stage(fmt.Sprintf("measuring the target alone: %d iterations in a row, %s at most", referenceRequests, referenceWait))
+	ctx, cancel := context.WithTimeout(ctx, referenceWait)
+	defer cancel()
 	mean, n, err := loadgen.Reference(ctx, r.plan, loadgen.Options{RunID: r.ID}, referenceRequests)
 	if err != nil {
 		return err
@@ -408,7 +424,7 @@ func (r *run) document(bundled bool) archive.Document {
 	env.Target = r.plan.Target
 	env.TraceShare = r.plan.TraceShare
 	if bundled {
-		env.TargetProcs = targetProcs()
+		env.Procs, env.TargetProcs = split(env.Procs)
 	}
 	return archive.Document{
 		Schema: archive.Schema, ID: r.ID, Name: r.Name, Started: time.Now().UTC(),

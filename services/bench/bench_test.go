@@ -2,13 +2,16 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -19,7 +22,12 @@ import (
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "target" {
+		os.Exit(standIn(os.Getenv(standInEnv)))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestIDsAreTimeAndFourDigits(t *testing.T) {
 	id, err := NewID(time.Date(2026, 11, 23, 15, 30, 12, 0, time.FixedZone("", 3600)))
@@ -52,18 +60,19 @@ func TestExitCodesHaveAnOrder(t *testing.T) {
 // telemetry elsewhere.
 func TestTargetInheritsNoTelemetry(t *testing.T) {
 	r := &run{Config: Config{ID: "r1", Token: "secret"}, signals: &Signals{OTLP: "http://127.0.0.1:1", Profiles: "http://127.0.0.1:2"}}
+	r.doc.Environment.TargetProcs = 3
 	env := targetEnv([]string{
 		"PATH=/bin", "OTEL_TRACES_EXPORTER=none", "OTEL_EXPORTER_OTLP_ENDPOINT=http://elsewhere", "PYROSCOPE_SERVER_ADDRESS=http://elsewhere",
 		"TAILLIGHT_ADMIN_TOKEN=x", "GOMAXPROCS=1",
 	}, r)
 	for _, kv := range env {
-		if strings.Contains(kv, "elsewhere") || strings.Contains(kv, "none") || kv == "GOMAXPROCS=1" && targetProcs() != 1 {
+		if strings.Contains(kv, "elsewhere") || strings.Contains(kv, "none") || kv == "GOMAXPROCS=1" {
 			t.Errorf("inherited %s", kv)
 		}
 	}
 	for _, want := range []string{
 		"PATH=/bin", names.EnvOTLP + "=http://127.0.0.1:1", names.EnvProfileAddress + "=http://127.0.0.1:2",
-		names.EnvOTLPHeaders + "=" + names.TokenHeader + "=secret", names.EnvResource + "=loadtest.run.id=r1",
+		names.EnvOTLPHeaders + "=" + names.TokenHeader + "=secret", names.EnvResource + "=loadtest.run.id=r1", "GOMAXPROCS=3",
 	} {
 		if !slices.Contains(env, want) {
 			t.Errorf("%s is missing of %q", want, env)
@@ -143,19 +152,68 @@ func TestATargetThatDoesNotAnswerIsNamed(t *testing.T) {
 // join waits for the spans that are still to come, and for none where none
 // ever came.
 func TestJoinWaitsForSpans(t *testing.T) {
-	s := &Signals{store: signal.NewStore(signal.StoreOptions{})}
-	kept := []loadgen.Exchange{{Sampled: true, Status: 200, TraceID: [16]byte{1}, SpanID: [8]byte{1}}}
-	began := time.Now()
-	s.join(kept, 400*time.Millisecond, nil)
-	if d := time.Since(began); d > 300*time.Millisecond {
-		t.Errorf("waited %s for a target that sends nothing", d)
+	synctest.Test(t, func(t *testing.T) {
+		s := &Signals{store: signal.NewStore(signal.StoreOptions{})}
+		kept := []loadgen.Exchange{{Sampled: true, Status: 200, TraceID: [16]byte{1}, SpanID: [8]byte{1}}}
+		began := time.Now()
+		s.join(kept, 400*time.Millisecond, nil)
+		if d := time.Since(began); d > 200*time.Millisecond {
+			t.Errorf("waited %s for a target that sends nothing", d)
+		}
+		time.AfterFunc(20*time.Millisecond, func() {
+			s.store.AddSpans([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}, Kind: signal.KindServer}})
+		})
+		s.join(kept, time.Hour, nil)
+		if !s.store.HasServer(signal.TraceID{1}) {
+			t.Error("did not wait for the span")
+		}
+	})
+}
+
+func TestIDsAreHarmless(t *testing.T) {
+	for id, ok := range map[string]bool{
+		"20261123-153012-7f3a": true, "a": true, "A_b.c-9": true, strings.Repeat("x", 64): true,
+		"": false, ".": false, "..": false, ".hidden": false, "../esc": false, "a/b": false, `a\b`: false, "a,b=c d": false,
+		"a\n": false, "ä": false, "a%2f": false, strings.Repeat("x", 65): false,
+	} {
+		if err := CheckID(id); (err == nil) != ok {
+			t.Errorf("%q: %v", id, err)
+		}
 	}
-	go func() {
-		time.Sleep(20 * time.Millisecond)
-		s.store.AddSpans([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}, Kind: signal.KindServer}})
-	}()
-	s.join(kept, time.Hour, nil)
-	if !s.store.HasServer(signal.TraceID{1}) {
-		t.Error("did not wait for the span")
+}
+
+func TestCoresAreSplit(t *testing.T) {
+	for procs, want := range map[int][2]int{1: {1, 1}, 2: {2, 2}, 3: {1, 2}, 4: {1, 3}, 8: {2, 6}, 64: {16, 48}} {
+		if generator, target := split(procs); generator != want[0] || target != want[1] {
+			t.Errorf("%d: %d and %d, want %v", procs, generator, target, want)
+		}
+	}
+}
+
+// What spoils a run keeps the order of exit codes.
+func TestSpoiltRuns(t *testing.T) {
+	for _, tc := range []struct {
+		verdict signal.Verdict
+		stopped loadgen.StopReason
+		want    signal.Verdict
+		exit    int
+	}{
+		{signal.Pass, loadgen.StopDone, signal.Invalid, 3},
+		{signal.Fail, loadgen.StopThreshold, signal.Invalid, 3},
+		{signal.Invalid, loadgen.StopDone, signal.Invalid, 3},
+		{signal.Aborted, loadgen.StopInterrupted, signal.Aborted, 130},
+		{signal.Invalid, loadgen.StopInterrupted, signal.Invalid, 130},
+	} {
+		run := &archive.Run{Document: archive.Document{
+			Verdict: tc.verdict, Stopped: tc.stopped, Reason: string(tc.verdict) + ": as it was", Exit: exitOf(tc.verdict, tc.stopped),
+		}}
+		spoil(run, nil)
+		if run.Verdict != tc.verdict {
+			t.Errorf("%s: nothing makes it %s", tc.verdict, run.Verdict)
+		}
+		spoil(run, errors.New("the disk is full"))
+		if run.Verdict != tc.want || run.Exit != tc.exit || !strings.HasPrefix(run.Reason, string(tc.want)) || !strings.HasSuffix(run.Reason, "the disk is full") {
+			t.Errorf("%s, stopped by %q: %s, exit %d, %q", tc.verdict, tc.stopped, run.Verdict, run.Exit, run.Reason)
+		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,15 +117,30 @@ func (c *child) kill() {
 	c.waited.Wait()
 }
 
-// targetProcs splits the cores between generator and target. On one or two
-// cores nothing is gained by a split: the generator needs little of one, and
-// the target had better be able to use both.
-func targetProcs() int {
-	n := runtime.NumCPU()
-	if n <= 2 {
-		return n
+// ended reports a target that is no longer there, which nobody asked to end,
+// with what it said last.
+func (c *child) ended() error {
+	select {
+	case <-c.exited:
+	default:
+		return nil
 	}
-	return n - max(1, n/4)
+	how := "exit status 0"
+	if c.err != nil {
+		how = c.err.Error()
+	}
+	return fmt.Errorf("the bundled target ended during the run (%s)%s", how, c.stderr.said())
+}
+
+// split divides what this process may use of the cores between generator and
+// target. On one or two cores nothing is gained by it: the generator needs
+// little of one, and the target had better be able to use both.
+func split(procs int) (generator, target int) {
+	if procs <= 2 {
+		return procs, procs
+	}
+	generator = max(1, procs/4)
+	return generator, procs - generator
 }
 
 // targetEnv is the environment of the target: this process's, less everything
@@ -143,7 +157,7 @@ func targetEnv(environ []string, r *run) []string {
 		names.EnvServiceName+"="+names.ServiceTarget,
 		names.EnvResource+"="+names.AttrRunID+"="+r.ID,
 		names.EnvProfileAddress+"="+r.signals.Profiles,
-		"GOMAXPROCS="+strconv.Itoa(targetProcs()),
+		"GOMAXPROCS="+strconv.Itoa(r.doc.Environment.TargetProcs),
 	)
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,11 +19,96 @@ import (
 // reportFile is the report's name in a run's directory.
 const reportFile = "report.html"
 
+// conclude archives the end, reads the archive back and explains it: what is
+// concluded live is what `taillight report` will conclude from the files.
+func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
+	r.stage("explaining")
+	r.doc.Signals.Spans.Dropped = r.signals.dropped()
+	// What stands there when this process is killed while it explains.
+	r.doc.Verdict, r.doc.Exit, r.doc.Reason = signal.Aborted, signal.ExitInterrupted, "aborted: the load came to its end and was not explained"
+	incomplete := r.finish(r.doc)
+	out, err := archive.Open(r.Dir)
+	if err != nil {
+		return nil, errors.Join(incomplete, err, r.archive.Close())
+	}
+	if incomplete != nil {
+		// The files hold less than the run: the tables are those of memory.
+		out.Document = r.doc
+	}
+	if err := Explain(out, result); err != nil {
+		return nil, errors.Join(err, r.archive.Close())
+	}
+	spoil(out, r.broken)
+	spoil(out, incomplete)
+	ctx, cancel := r.lastWait()
+	defer cancel()
+	// What could not be sent is counted, and said in run.json.
+	_ = r.exporter.Shutdown(ctx, string(out.Verdict))
+	r.exported(&out.Signals)
+	if err := r.finish(out.Document); incomplete == nil {
+		spoil(out, err)
+	}
+	r.stage("writing the report")
+	report, err := WriteReport(out)
+	if err != nil {
+		spoil(out, fmt.Errorf("the report could not be written: %w", err))
+		// The verdict is another one now. That it cannot be written either is
+		// the same complaint.
+		_ = r.archive.Finish(out.Document)
+	}
+	return &Outcome{Run: out, Report: report}, r.archive.Close()
+}
+
+// finish writes the document and brings all to the disk. Only then can the
+// archive tell whether it is whole.
+func (r *run) finish(doc archive.Document) error {
+	err := r.archive.Finish(doc)
+	if lost := r.archive.Err(); lost != nil {
+		err = lost
+	}
+	if err != nil {
+		return fmt.Errorf("the archive is incomplete: %w", err)
+	}
+	return nil
+}
+
+// spoil takes the trust out of a run for a reason that its measurements do not
+// show; nil does nothing. An interrupted run stays aborted, for interrupted
+// comes before invalid.
+func spoil(run *archive.Run, why error) {
+	switch {
+	case why == nil:
+		return
+	case run.Verdict == signal.Aborted:
+		run.Reason += "; " + why.Error()
+		return
+	case run.Verdict == signal.Invalid:
+		run.Reason += "; " + why.Error()
+	default:
+		run.Reason = "invalid: " + why.Error()
+	}
+	run.Verdict = signal.Invalid
+	run.Exit = exitOf(run.Verdict, run.Stopped)
+}
+
+// exported accounts for our own export: what was lost of it, and how many of
+// the kept exchanges became client spans.
+func (r *run) exported(s *archive.Signals) {
+	if r.exporter == nil {
+		return
+	}
+	s.Exporter = r.exporter.Dropped()
+	if sent, kept := r.exporter.Spans(); kept > 0 {
+		s.ClientSpans = &archive.ClientSpans{Sent: sent, Kept: kept}
+	}
+}
+
 // Reopen reads a run back and, when it never came to its end, concludes it
 // from what it had written.
 func Reopen(dir string) (*archive.Run, error) {
 	run, err := archive.Open(dir)
-	if err != nil || !run.Cut {
+	// Whatever explains a run says how valid each of its phases is.
+	if err != nil || !run.Cut && len(run.Validity) > 0 {
 		return run, err
 	}
 	result, err := run.Result()
@@ -33,7 +119,8 @@ func Reopen(dir string) (*archive.Run, error) {
 	if err := Explain(run, result); err != nil {
 		return nil, err
 	}
-	// A run that was cut stays aborted, whatever its numbers would say.
+	// A run that was cut, or killed before it was explained, stays aborted,
+	// whatever its numbers would say.
 	run.Verdict, run.Reason, run.Exit = verdict, reason, signal.ExitInterrupted
 	return run, nil
 }
@@ -96,10 +183,12 @@ func WriteReport(run *archive.Run) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(run.Dir, reportFile)
-	if err := os.WriteFile(path+".tmp", b.Bytes(), 0o644); err != nil {
-		return "", fmt.Errorf("report: %w", err)
+	err := os.WriteFile(path+".tmp", b.Bytes(), 0o644)
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
 	}
-	if err := os.Rename(path+".tmp", path); err != nil {
+	if err != nil {
+		_ = os.Remove(path + ".tmp") // on a full disk its part would only be in the way
 		return "", fmt.Errorf("report: %w", err)
 	}
 	return path, nil

@@ -20,14 +20,32 @@ func NewID(now time.Time) (string, error) {
 	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:]), nil
 }
 
+// maxID is the longest run id.
+const maxID = 64
+
+// CheckID reports what keeps id from being a run's: it stands in paths, in
+// OTEL_RESOURCE_ATTRIBUTES, in labels and in the baggage of every request.
+func CheckID(id string) error {
+	ok := id != "" && len(id) <= maxID && id[0] != '.'
+	for _, c := range []byte(id) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-')
+	}
+	if !ok {
+		return fmt.Errorf("run id %q: give 1 to %d letters, digits, dots, _ and -, not a dot first", id, maxID)
+	}
+	return nil
+}
+
 // newToken returns a secret of 128 bits.
 func newToken() string { return rand.Text() }
 
 // dialWait is how long a target may take to accept a connection.
 const dialWait = 5 * time.Second
 
-// Await waits until the target accepts connections, at most for the time given.
+// Await waits until the target accepts connections, at most for the time
+// given. When ctx ends before, the error is ErrInterrupted.
 func Await(ctx context.Context, target string, wait time.Duration) error {
+	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	tick := time.NewTicker(500 * time.Millisecond)
@@ -40,6 +58,9 @@ func Await(ctx context.Context, target string, wait time.Duration) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			if outer.Err() != nil {
+				return ErrInterrupted
+			}
 			return fmt.Errorf("target %s did not answer within %s: %w", target, wait, err)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"time"
@@ -13,9 +14,17 @@ import (
 	"github.com/taillight-load/taillight/telemetry/archive"
 )
 
-// writeCSV writes Locust's three files, with Locust's columns, so that what
-// reads those reads these: PREFIX_stats.csv, PREFIX_stats_history.csv and
-// PREFIX_failures.csv. Times are milliseconds.
+// csvFiles names Locust's four files; none without a prefix.
+func csvFiles(prefix string) []string {
+	if prefix == "" {
+		return nil
+	}
+	return []string{prefix + "_stats.csv", prefix + "_stats_history.csv", prefix + "_failures.csv", prefix + "_exceptions.csv"}
+}
+
+// writeCSV writes Locust's four files, with Locust's columns, so that what
+// reads those reads these. Times are milliseconds. There are no exceptions: a
+// plan runs no code of its own.
 func writeCSV(prefix string, run *archive.Run) error {
 	stats, err := statsRows(run)
 	if err != nil {
@@ -25,15 +34,9 @@ func writeCSV(prefix string, run *archive.Run) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range []struct {
-		suffix string
-		rows   [][]string
-	}{
-		{"_stats.csv", stats},
-		{"_stats_history.csv", history},
-		{"_failures.csv", failureRows(run)},
-	} {
-		if err := writeRows(prefix+f.suffix, f.rows); err != nil {
+	tables := [][][]string{stats, history, failureRows(run), {{"Count", "Message", "Traceback", "Nodes"}}}
+	for i, path := range csvFiles(prefix) {
+		if err := writeRows(path, tables[i]); err != nil {
 			return fmt.Errorf("--csv %s: %w", prefix, err)
 		}
 	}
@@ -101,14 +104,13 @@ func ratio(a, b float64) string {
 	return strconv.FormatFloat(a/b, 'f', -1, 64)
 }
 
-// historyRows has one row a second for all steps together: rates and
-// percentiles are those of the second, totals those so far.
+// historyRows has one row a second for all steps together: rates are those of
+// the second, percentiles and totals those so far, as in Locust.
 func historyRows(run *archive.Run) ([][]string, error) {
-	rows := [][]string{{
-		"Timestamp", "User Count", "Type", "Name", "Requests/s", "Failures/s", "50%", "95%", "99%",
+	head := append([]string{"Timestamp", "User Count", "Type", "Name", "Requests/s", "Failures/s"}, percentileHeads()...)
+	rows := [][]string{append(head,
 		"Total Request Count", "Total Failure Count", "Total Median Response Time", "Total Average Response Time",
-		"Total Min Response Time", "Total Max Response Time", "Total Average Content Size",
-	}}
+		"Total Min Response Time", "Total Max Response Time", "Total Average Content Size")}
 	latencies, err := latencyBySecond(run)
 	if err != nil {
 		return nil, err
@@ -122,50 +124,67 @@ func historyRows(run *archive.Run) ([][]string, error) {
 			now.Add(sec.Steps[k].Counts)
 		}
 		total.Add(now)
-		l := latencies[wholeMillis(sec.Start)]
-		sofar.Merge(l)
+		sofar.Merge(exact(latencies[millisecond(sec.Start)], sec))
+		// Of two seconds within one millisecond the first has both.
+		delete(latencies, millisecond(sec.Start))
 		d, done := float64(sec.End-sec.Start)/1e9, total.Completed+total.Failed
-		rows = append(rows, []string{
-			fmt.Sprint(run.Started.Unix() + sec.End/1e9), fmt.Sprint(sec.Users), "", "Aggregated",
+		row := []string{
+			fmt.Sprint(run.Started.Add(time.Duration(sec.End)).Unix()), fmt.Sprint(sec.Users), "", "Aggregated",
 			ratio(float64(now.Completed+now.Failed), d), ratio(float64(now.Failed), d),
-			millis(l.Quantile(0.5).Seconds()), millis(l.Quantile(0.95).Seconds()), millis(l.Quantile(0.99).Seconds()),
+		}
+		for _, p := range percentiles() {
+			row = append(row, millis(sofar.Quantile(p/100).Seconds()))
+		}
+		rows = append(rows, append(row,
 			fmt.Sprint(done), fmt.Sprint(total.Failed),
 			millis(sofar.Quantile(0.5).Seconds()), millis(sofar.Mean().Seconds()), millis(sofar.Min.Seconds()), millis(sofar.Max.Seconds()),
 			ratio(float64(total.BytesIn), float64(done)),
-		})
+		))
 	}
 	return rows, nil
 }
 
 // latencyBySecond merges the response times of all steps, by the millisecond
-// at which their second began.
-func latencyBySecond(run *archive.Run) (map[int64]loadgen.Distribution, error) {
-	out := map[int64]loadgen.Distribution{}
+// in which their second began: latency.hlog has no finer time.
+func latencyBySecond(run *archive.Run) (map[int64]*hdrhistogram.Histogram, error) {
+	out := map[int64]*hdrhistogram.Histogram{}
 	err := run.EachInterval(func(in archive.Interval) error {
 		if in.Kind != archive.KindResponse {
 			return nil
 		}
-		key := wholeMillis(int64(in.Start))
-		d := out[key]
-		d.Merge(distribution(in.Hist))
-		out[key] = d
+		if key := millisecond(int64(in.Start)); out[key] == nil {
+			out[key] = in.Hist
+		} else {
+			out[key].Merge(in.Hist)
+		}
 		return nil
 	})
 	return out, err
 }
 
-func wholeMillis(ns int64) int64 { return (ns + 500_000) / 1_000_000 }
+// millisecond cuts off what is finer, as the log does.
+func millisecond(ns int64) int64 { return ns / 1e6 }
 
-// distribution dresses a histogram of microseconds; its extremes are the
-// histogram's.
-func distribution(h *hdrhistogram.Histogram) loadgen.Distribution {
-	return loadgen.Distribution{
-		Hist: h,
-		Min:  time.Duration(h.Min()) * time.Microsecond,
-		Max:  time.Duration(h.Max()) * time.Microsecond,
-		Sum:  time.Duration(h.Mean() * float64(h.TotalCount()) * float64(time.Microsecond)),
+// exact puts the exact figures of a second beside its histogram; a second
+// without answers is empty.
+func exact(h *hdrhistogram.Histogram, sec *archive.Second) loadgen.Distribution {
+	d := loadgen.Distribution{Hist: h}
+	for i := range sec.Steps {
+		s := &sec.Steps[i].Response
+		if s.N == 0 {
+			continue
+		}
+		least := nanoseconds(s.Min)
+		if d.Sum == 0 || least < d.Min {
+			d.Min = least
+		}
+		d.Max = max(d.Max, nanoseconds(s.Max))
+		d.Sum += nanoseconds(s.Mean * float64(s.N))
 	}
+	return d
 }
+
+func nanoseconds(s float64) time.Duration { return time.Duration(math.Round(s * 1e9)) }
 
 func failureRows(run *archive.Run) [][]string {
 	rows := [][]string{{"Method", "Name", "Error", "Occurrences", "First Seen", "Last Seen"}}
@@ -173,7 +192,9 @@ func failureRows(run *archive.Run) [][]string {
 	for i := range run.Steps {
 		methods[run.Steps[i].Name] = run.Steps[i].Method
 	}
-	at := func(offset float64) string { return fmt.Sprint(run.Started.Unix() + int64(offset)) }
+	at := func(offset float64) string {
+		return fmt.Sprint(run.Started.Add(time.Duration(offset * float64(time.Second))).Unix())
+	}
 	for _, e := range run.Errors {
 		rows = append(rows, []string{methods[e.Step], e.Step, string(e.Class) + ": " + e.Detail, fmt.Sprint(e.Count), at(e.First), at(e.Last)})
 	}

@@ -42,6 +42,9 @@ func (d *display) start(s bench.Started) {
 	if !s.Bundled {
 		d.environment(s)
 	}
+	if ref := s.Reference; ref != nil {
+		fmt.Fprintf(d.out, "alone   %s ms, the mean of %d requests one after another before the load\n", ms(ref.Mean), ref.N)
+	}
 	fmt.Fprintf(d.out, "files   %s\n\n", s.Dir)
 }
 
@@ -96,25 +99,35 @@ func coresOf(p bench.Progress) string {
 
 // redraw draws the live lines over the ones before.
 func (d *display) redraw(p bench.Progress) {
+	if d.style.columns != nil {
+		d.style.width = d.style.columns()
+	}
 	s := d.style
+	lag := ""
+	if s.width >= roomForLag {
+		lag = "   " + s.paint(dim, "generator lag p99 "+ms(p.LagP99.Seconds())+" ms")
+	}
 	lines := []string{
 		d.bar(p),
 		fmt.Sprintf("users %s   in flight %s   %s req/s   ok %s   failed %s   unsent %s",
 			s.paint(bold, fmt.Sprint(p.Users)), s.paint(bold, fmt.Sprint(p.InFlight)), s.paint(bold, fmt.Sprintf("%.1f", p.Rate)),
 			thousands(p.Counts.Completed), d.alarm(p.Counts.Failed), d.alarm(p.Counts.Unsent)),
-		fmt.Sprintf("response ms, last %s   p50 %s   p95 %s   p99 %s   %s",
+		fmt.Sprintf("response ms, last %s   p50 %s   p95 %s   p99 %s%s",
 			whole(p.Window), s.paint(bold, ms(p.P50.Seconds())), s.paint(bold, ms(p.P95.Seconds())), s.paint(bold, ms(p.P99.Seconds())),
-			s.paint(dim, "generator lag p99 "+ms(p.LagP99.Seconds())+" ms")),
+			lag),
 		"target " + s.paint(bold, coresOf(p)),
 		"req/s  " + s.paint(cyan, spark(d.rates, s.width-12)),
 		"p99    " + s.paint(cyan, spark(d.tails, s.width-12)),
 	}
 	d.clear()
 	for _, l := range lines {
-		fmt.Fprintln(d.out, l)
+		fmt.Fprintln(d.out, s.fit(l))
 	}
 	d.drawn = len(lines)
 }
+
+// roomForLag is the width that shows how late the generator is, too.
+const roomForLag = 90
 
 // alarm paints a count of what should be zero.
 func (d *display) alarm(n int64) string {
@@ -130,7 +143,7 @@ func (d *display) bar(p bench.Progress) string {
 		share = min(1, p.Elapsed.Seconds()/p.Total.Seconds())
 	}
 	label := fmt.Sprintf(" %s / %s  %s", whole(min(p.Elapsed, p.Total)), whole(p.Total), p.Phase)
-	width := min(40, max(10, d.style.width-len(label)-2))
+	width := min(40, max(10, d.style.width-len([]rune(label))-2))
 	full := int(share * float64(width))
 	return d.style.paint(green, strings.Repeat("█", full)) + d.style.paint(dim, strings.Repeat("░", width-full)) + label
 }
@@ -162,8 +175,19 @@ func (d *display) stage(what string) {
 		return
 	}
 	d.clear()
-	fmt.Fprintln(d.out, d.style.paint(dim, what+" …"))
+	fmt.Fprintln(d.out, d.style.fit(d.style.paint(dim, what+" …")))
 	d.drawn = 1
+}
+
+// interrupted says what an interruption does to a load; before there is one,
+// the end of the program says it.
+func (d *display) interrupted(line string) {
+	d.mu.Lock()
+	began := d.started.ID != ""
+	d.mu.Unlock()
+	if began {
+		d.say(line)
+	}
 }
 
 // say prints a line that stays.

@@ -29,9 +29,11 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %s", cond)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits":    exits,
-			"tinydisk": tinyDisk,
-			"waitfor":  waitFor,
+			"deaf":      deaf,
+			"exits":     exits,
+			"interrupt": interrupt,
+			"tinydisk":  tinyDisk,
+			"waitfor":   waitFor,
 		},
 	})
 }

@@ -42,7 +42,7 @@ func (o *planOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.think, "think", "", "pause between a user's turns: 200ms, 100ms..300ms, exp 200ms, pacing 1s")
 	f.Uint64Var(&o.seed, "seed", 0, "of every random choice: same seed, same schedule")
 	f.Float64Var(&o.traceShare, "trace-share", 1, "share of requests whose trace is sampled, 0 to 1")
-	f.StringVar(&o.id, "id", "", "run id; minted when empty")
+	f.StringVar(&o.id, "id", "", "run id: letters, digits, dots, _ and -; minted when empty")
 	f.StringVar(&o.out, "out", "", "directory of the run (default RUNS/ID)")
 	f.StringVar(&o.runs, "runs", "runs", "directory that holds the runs")
 }
@@ -50,6 +50,11 @@ func (o *planOptions) register(f *pflag.FlagSet) {
 // plan reads the named plan, a built-in test or a file, and puts the flags
 // over it.
 func (o *planOptions) plan(name string) (*loadgen.Plan, error) {
+	if o.id != "" {
+		if err := bench.CheckID(o.id); err != nil {
+			return nil, usageError{err}
+		}
+	}
 	p, err := readPlan(name)
 	if err != nil {
 		return nil, usageError{err}

@@ -223,6 +223,10 @@ func printTrust(out io.Writer, run *archive.Run, s style) {
 	fmt.Fprintf(out, "tier %s   %s of %s spans joined, coverage %s   %d profiles   trace share %s\n",
 		run.Signals.Tier, thousands(run.Signals.Spans.Joined), thousands(run.Signals.Spans.Received),
 		percent(run.Signals.Coverage), run.Signals.Profiles, percent(run.Environment.TraceShare))
+	if c := run.Signals.ClientSpans; c != nil && c.Kept > 0 {
+		fmt.Fprintf(out, "sent by OTLP   %s client spans, %s of %s sampled and kept\n",
+			thousands(c.Sent), percent(float64(c.Sent)/float64(c.Kept)), thousands(c.Kept))
+	}
 }
 
 func targetUse(run *archive.Run) string {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/taillight-load/taillight/services/bench"
 	verdict "github.com/taillight-load/taillight/telemetry/signal"
 )
 
@@ -30,6 +31,9 @@ type exitError int
 
 // Error implements error.
 func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// errInterrupted is what a command returns that is no use half done.
+var errInterrupted = errors.New("interrupted")
 
 // usageError is a mistake in what was typed: exit 2.
 type usageError struct{ error }
@@ -55,6 +59,9 @@ func execute(w *world) int {
 		return int(code)
 	}
 	fmt.Fprintf(w.stderr, "taillight: %v\n", err)
+	if errors.Is(err, bench.ErrInterrupted) || errors.Is(err, errInterrupted) {
+		return verdict.ExitInterrupted
+	}
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return verdict.ExitUsage
 	}
@@ -74,7 +81,7 @@ func newRoot(w *world) *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w: see taillight %s --help", err, cmd.Name())}
+		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(runCommand(w), targetCommand(w), reportCommand(w), serveCommand(w), selftestCommand(w))
@@ -136,7 +143,7 @@ func interrupted(ctx context.Context, told func(n int)) (context.Context, <-chan
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usageError{fmt.Errorf("taillight %s takes %s, not %d arguments: see taillight %s --help", cmd.Name(), what, len(args), cmd.Name())}
+			return usageError{fmt.Errorf("%s takes %s, not %d arguments: see %s --help", cmd.CommandPath(), what, len(args), cmd.CommandPath())}
 		}
 		return nil
 	}

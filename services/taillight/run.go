@@ -25,7 +25,7 @@ func runCommand(w *world) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run PLAN",
 		Short: "Run a load test and explain it",
-		Long:  "Run carries out a plan: a built-in test or a YAML file. Without --host it starts the bundled target.\n\nBuilt-in tests:\n" + builtins(),
+		Long:  "Run carries out a plan: a built-in test or a YAML file. Without --host it starts the bundled target.\nBefore a plan with users whose first journey only reads, that journey is run up to 20 times in a row,\nfor 2 s at most: what the host does when nothing else is asked of it.\n\nBuilt-in tests:\n" + builtins(),
 		Args:  exactly(1, "one plan: "+builtinNames()+", or a YAML file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runPlan(cmd.Context(), w, &o, args[0])
@@ -62,6 +62,9 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := o.checkExports(); err != nil {
+		return usageError{err}
+	}
 	out := w.stdout
 	if o.json {
 		out = w.stderr
@@ -73,7 +76,7 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	d := newDisplay(out, s)
 	ctx, cut, stop := interrupted(ctx, func(n int) {
 		if n == 1 {
-			d.say("interrupted: no new requests; waiting for answers and telemetry (Ctrl-C again cuts that short)")
+			d.interrupted("interrupted: no new requests; waiting for answers and telemetry (Ctrl-C again cuts that short)")
 		} else {
 			d.say("cut short: writing what there is (Ctrl-C again ends at once)")
 		}
@@ -114,15 +117,52 @@ func (o *runOptions) export(w *world, res *bench.Outcome) error {
 	if o.junit != "" {
 		errs = append(errs, writeJUnit(o.junit, res.Run))
 	}
-	if o.html != "" && res.Report != "" {
-		b, err := os.ReadFile(res.Report)
-		if err == nil {
-			err = os.WriteFile(o.html, b, 0o644)
-		}
-		if err != nil {
-			err = fmt.Errorf("--html: %w", err)
-		}
-		errs = append(errs, err)
+	if o.html != "" {
+		errs = append(errs, copyReport(res.Report, o.html))
 	}
 	return errors.Join(errs...)
+}
+
+func copyReport(from, to string) error {
+	if from == "" {
+		return fmt.Errorf("--html %s: there is no report to copy", to)
+	}
+	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, b, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	return nil
+}
+
+// checkExports reports which of the files that were asked for could not be
+// written, while that still costs no run. What is in them stays.
+func (o *runOptions) checkExports() error {
+	files := map[string][]string{"--csv": csvFiles(o.csv), "--html": {o.html}, "--junit": {o.junit}}
+	for _, name := range []string{"--csv", "--html", "--junit"} {
+		for _, path := range files[name] {
+			if path == "" {
+				continue
+			}
+			if err := checkWritable(path); err != nil {
+				return fmt.Errorf("%s: %w: choose another place", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func checkWritable(path string) error {
+	_, missing := os.Lstat(path)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	err = f.Close()
+	if missing != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -38,6 +39,47 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// interrupt runs a command until a file holds a text, interrupts it so many
+// times, and checks its exit code: interrupt CODE TIMES FILE TEXT COMMAND ARG...
+// Its output is in the files stdout.txt and stderr.txt, from its beginning on.
+func interrupt(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	times, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	cmd := exec.Command(args[4], args[5:]...)
+	cmd.Dir = ts.MkAbs(".")
+	stdout, err := os.Create(ts.MkAbs("stdout.txt"))
+	ts.Check(err)
+	defer stdout.Close()
+	stderr, err := os.Create(ts.MkAbs("stderr.txt"))
+	ts.Check(err)
+	defer stderr.Close()
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	ts.Check(cmd.Start())
+	if !holds(ts.MkAbs(args[2]), args[3]) {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		ts.Fatalf("%s never held %q", args[2], args[3])
+	}
+	for range times {
+		ts.Check(cmd.Process.Signal(os.Interrupt))
+		time.Sleep(300 * time.Millisecond)
+	}
+	_ = cmd.Wait() // the code is looked at next
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("exit %d, want %d\n%s%s", got, want, ts.ReadFile("stdout.txt"), ts.ReadFile("stderr.txt"))
+	}
+}
+
+// deaf listens, and answers nobody: deaf VARIABLE, which gets its URL.
+func deaf(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	ts.Setenv(args[0], "http://"+l.Addr().String())
+}
+
 func environ(ts *testscript.TestScript, names ...string) []string {
 	var env []string
 	for _, n := range names {
@@ -67,11 +109,17 @@ func tinyDisk(ts *testscript.TestScript, _ bool, args []string) {
 
 // waitfor waits until a file holds a text, for 20 s at most: waitfor FILE TEXT.
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
-	for range 400 {
-		if b, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && strings.Contains(string(b), args[1]) {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
+	if !holds(ts.MkAbs(args[0]), args[1]) {
+		ts.Fatalf("%s never held %q", args[0], args[1])
 	}
-	ts.Fatalf("%s never held %q", args[0], args[1])
+}
+
+func holds(path, text string) bool {
+	for range 1000 {
+		if b, err := os.ReadFile(path); err == nil && strings.Contains(string(b), text) {
+			return true
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return false
 }

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/taillight-load/taillight/services/selftest"
-	"github.com/taillight-load/taillight/telemetry/signal"
+	verdict "github.com/taillight-load/taillight/telemetry/signal"
 )
 
 func selftestCommand(w *world) *cobra.Command {
@@ -19,14 +23,20 @@ func selftestCommand(w *world) *cobra.Command {
 		Long:      "Selftest sets up situations whose right answer is known and measures them as a run would. It prints a\ntable and exits 1 when a figure is off, 3 when the machine was too busy to tell. Tests: " + strings.Join(selftest.Names(), ", ") + ".",
 		ValidArgs: selftest.Names(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, _, stop := interrupted(cmd.Context(), func(int) {})
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			// The next Ctrl-C ends the process.
+			defer context.AfterFunc(ctx, stop)()
 			s := newStyle(w.stdout, w.getenv)
 			rows, err := selftest.Run(ctx, args, selftest.Options{Full: full, OnStage: func(what string) {
 				fmt.Fprintln(w.stderr, what+" …")
 			}})
 			if _, ok := errors.AsType[*selftest.UnknownTestError](err); ok {
 				return usageError{err}
+			}
+			if ctx.Err() != nil {
+				// Figures of a measurement that was broken off prove nothing.
+				return fmt.Errorf("selftest: %w before it had all its figures", errInterrupted)
 			}
 			if err != nil {
 				return err
@@ -68,11 +78,11 @@ func printSelftest(w *world, rows []selftest.Row, s style) error {
 	flush()
 	if off > 0 {
 		fmt.Fprintf(w.stdout, "\n%d of %d figures are off\n", off, len(rows))
-		return exitError(signal.ExitFail)
+		return exitError(verdict.ExitFail)
 	}
 	if busy > 0 {
 		fmt.Fprintf(w.stdout, "\n%d of %d figures prove nothing: the machine was busy; run it again when it is not\n", busy, len(rows))
-		return exitError(signal.ExitBroken)
+		return exitError(verdict.ExitBroken)
 	}
 	fmt.Fprintf(w.stdout, "\nall %d figures are right\n", len(rows))
 	return nil

@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/telemetry/archive"
 )
@@ -46,9 +48,23 @@ func serveCommand(w *world) *cobra.Command {
 	return cmd
 }
 
+// Once it is interrupted, serve waits so long for answers and telemetry and so
+// long for readers of the page: together with what a run still sends and
+// writes, that is less than the 20 s which docker compose grants.
+const (
+	serveDrain = 6 * time.Second
+	pageDrain  = time.Second
+)
+
 func serve(ctx context.Context, w *world, o *serveOptions) error {
-	ctx, cut, stop := interrupted(ctx, func(int) {})
+	p, err := o.autorunPlan()
+	if err != nil {
+		return err
+	}
+	ctx, byHand, stop := interrupted(ctx, func(int) {})
 	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	signals, err := bench.Listen(bench.ListenOptions{OTLP: o.otlp, Profiles: o.profiles})
 	if err != nil {
 		return err
@@ -62,37 +78,76 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 		Handler: runsPage(o.runs), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(web) }()
 	fmt.Fprintf(w.stdout, "page      http://%s\nOTLP      %s\nprofiles  %s\n", web.Addr(), signals.OTLP, signals.Profiles)
+	var owned sync.WaitGroup
+	defer owned.Wait()
+	owned.Go(func() {
+		if err := srv.Serve(web); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("page: %w", err)) // without it nobody sees the runs
+		}
+	})
+	cut, release := cutInTime(ctx, byHand)
+	defer release()
 
-	ran := autorun(ctx, w, o, signals, cut)
+	ran := autorun(ctx, w, o, p, signals, cut)
 	if ran == nil {
 		<-ctx.Done()
 	}
-	end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
+	end, done := context.WithTimeout(context.Background(), pageDrain)
+	defer done()
 	if srv.Shutdown(end) != nil {
 		_ = srv.Close()
 	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return err
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
 	}
 	return ran
 }
 
-// autorun runs the plan that was asked for; nil when there is none, or when it
-// ran, whatever came of it: the page shows that.
-func autorun(ctx context.Context, w *world, o *serveOptions, signals *bench.Signals, cut <-chan struct{}) error {
+// cutInTime returns a channel that is closed when cut is, or serveDrain after
+// ctx has ended. Release ends what waits for that.
+func cutInTime(ctx context.Context, cut <-chan struct{}) (late <-chan struct{}, release func()) {
+	out, over := make(chan struct{}), make(chan struct{})
+	var owned sync.WaitGroup
+	owned.Go(func() {
+		defer close(out)
+		select {
+		case <-ctx.Done():
+		case <-over:
+			return
+		}
+		select {
+		case <-time.After(serveDrain):
+		case <-cut:
+		case <-over:
+		}
+	})
+	return out, func() {
+		close(over)
+		owned.Wait()
+	}
+}
+
+// autorunPlan reads the plan that was asked for; nil when there is none.
+func (o *serveOptions) autorunPlan() (*loadgen.Plan, error) {
 	if o.autorun == "" {
-		return nil
+		return nil, nil
 	}
 	p, err := o.plan(o.autorun)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if p.Target == "" {
-		return usageError{errors.New("--autorun needs a host: name it by -H")}
+		return nil, usageError{errors.New("--autorun needs a host: name it by -H")}
+	}
+	return p, nil
+}
+
+// autorun runs a plan; nil when there is none, or when it ran, whatever came of
+// it: the page shows that.
+func autorun(ctx context.Context, w *world, o *serveOptions, p *loadgen.Plan, signals *bench.Signals, cut <-chan struct{}) error {
+	if p == nil {
+		return nil
 	}
 	if err := bench.Await(ctx, p.Target, o.wait); err != nil {
 		return err

@@ -15,6 +15,8 @@ type style struct {
 	colour bool
 	live   bool // lines can be redrawn
 	width  int  // columns; 0 when unknown
+
+	columns func() int // columns by now; nil when they are known for good
 }
 
 // defaultWidth is that of a terminal which does not say.
@@ -30,10 +32,13 @@ func newStyle(out io.Writer, getenv func(string) (string, bool)) style {
 	if termName == "dumb" {
 		return style{}
 	}
-	s := style{colour: true, live: true, width: defaultWidth}
-	if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-		s.width = w
-	}
+	s := style{colour: true, live: true, columns: func() int {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
+			return w
+		}
+		return defaultWidth
+	}}
+	s.width = s.columns()
 	if v, ok := getenv("NO_COLOR"); ok && v != "" {
 		s.colour = false
 	}
@@ -55,6 +60,31 @@ func (s style) paint(code, text string) string {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// fit cuts a painted line to the terminal's width, so that it stays one line:
+// what paints takes no room.
+func (s style) fit(line string) string {
+	if s.width <= 0 {
+		return line
+	}
+	seen, painting := 0, false
+	for i, r := range line {
+		switch {
+		case r == '\x1b':
+			painting = true
+		case painting:
+			painting = r != 'm'
+		case seen == s.width:
+			if s.colour {
+				return line[:i] + "\x1b[0m"
+			}
+			return line[:i]
+		default:
+			seen++
+		}
+	}
+	return line
 }
 
 // ms writes seconds as milliseconds with three significant digits, and long

@@ -1,6 +1,12 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
 	"github.com/spf13/cobra"
 
 	"github.com/taillight-load/taillight/services/target"
@@ -14,14 +20,18 @@ func targetCommand(w *world) *cobra.Command {
 		Long:  "Target serves the bundled gin service: GET /profile does the seed's heavy work and answers with its\nown profile. It prints one JSON line {addr, admin, pid} once it listens.",
 		Args:  exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, _, stop := interrupted(cmd.Context(), func(int) {})
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			defer context.AfterFunc(ctx, func() {
+				stop() // the next Ctrl-C ends the process
+				fmt.Fprintln(w.stderr, "interrupted: no new requests; those under way and the telemetry get their time (Ctrl-C again ends at once)")
+			})()
 			return target.Run(ctx, cfg, w.stdin, w.stdout, w.stderr)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&cfg.Addr, "addr", target.DefaultAddr, "`HOST:PORT` to serve on; port 0 takes a free one")
-	f.StringVar(&cfg.AdminAddr, "admin", "127.0.0.1:0", "`HOST:PORT` of the admin pages: pprof and faults")
+	f.StringVar(&cfg.AdminAddr, "admin", "127.0.0.1:0", "`HOST:PORT` of the admin pages: pprof")
 	f.StringVar(&cfg.Downstream, "downstream", "", "base `URL` of another instance, for /workloads/downstream")
 	f.IntVar(&cfg.MaxConcurrent, "max-concurrent", target.DefaultMaxConcurrent, "requests worked on at once; one more is answered 503")
 	f.BoolVar(&cfg.Child, "child", false, "end when standard input ends, as a run's own target does")

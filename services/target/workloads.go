@@ -25,8 +25,10 @@ type kind struct {
 	do    func(s *server, ctx context.Context, ms int) error
 }
 
-// Bounds of the work. With the largest ?ms= of each kind they keep the longest
-// request well within the server's write timeout.
+// Bounds of the work. With the largest ?ms= of each kind they keep a request
+// that has a core to itself well within the server's write timeout. Hundreds
+// that compute at once on few cores share them, and may be cut off by it:
+// that is what an overloaded service does.
 const (
 	mostLockWaiters   = 64               // 64 x 50 ms is the longest wait for the lock
 	keptBlocks        = 16               // of alloc: 1 MiB stays reachable per request

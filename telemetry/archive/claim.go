@@ -26,11 +26,50 @@ const (
 )
 
 // claim makes dir and takes it for this process: the lock file is created
-// exclusively, so of two claimants one gets an error.
-func claim(dir string) (*os.File, error) {
+// exclusively, so of two claimants one gets an error. Made are the directories
+// that were not there before, the innermost first.
+func claim(dir string) (lock *os.File, made []string, err error) {
+	made = missing(dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("run directory: %w: choose another place by --out", err)
+		return nil, nil, errors.Join(fmt.Errorf("run directory: %w: choose another place by --out", err), removeEmpty(made))
 	}
+	lock, err = claimMade(dir)
+	if err != nil {
+		return nil, nil, errors.Join(err, removeEmpty(made))
+	}
+	return lock, made, nil
+}
+
+// missing returns dir and its parents as far as they are not there.
+func missing(dir string) []string {
+	var out []string
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
+			return out
+		}
+		out = append(out, d)
+	}
+}
+
+// removeEmpty removes directories, each before its parent, as far as they are
+// empty: what somebody else has put into one meanwhile stays.
+func removeEmpty(dirs []string) error {
+	for _, d := range dirs {
+		entries, err := os.ReadDir(d)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil || len(entries) > 0 {
+			return err
+		}
+		if err := os.Remove(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func claimMade(dir string) (*os.File, error) {
 	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	switch {
 	case errors.Is(err, fs.ErrExist):

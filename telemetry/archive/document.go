@@ -39,22 +39,21 @@ type Document struct {
 
 // Environment is where and with what the run was made.
 type Environment struct {
-	Command     []string          `json:"command"`
-	Version     string            `json:"version"`
-	GoVersion   string            `json:"go_version"`
-	OS          string            `json:"os"`
-	Arch        string            `json:"arch"`
-	Kernel      string            `json:"kernel"`
-	CPU         string            `json:"cpu"`
-	Cores       int               `json:"cores"`
-	Memory      int64             `json:"memory"`                      // bytes
-	Procs       int               `json:"gomaxprocs"`                  // of the generator
-	TargetProcs int               `json:"target_gomaxprocs,omitempty"` // of a bundled target
-	Bundled     bool              `json:"bundled"`                     // the run started the target itself, on the same machine
-	Target      string            `json:"target"`                      // base URL
-	TraceShare  float64           `json:"trace_share"`
-	Reference   *Reference        `json:"reference,omitempty"`
-	Extra       map[string]string `json:"extra,omitempty"`
+	Command     []string   `json:"command"`
+	Version     string     `json:"version"`
+	GoVersion   string     `json:"go_version"`
+	OS          string     `json:"os"`
+	Arch        string     `json:"arch"`
+	Kernel      string     `json:"kernel"`
+	CPU         string     `json:"cpu"`
+	Cores       int        `json:"cores"`
+	Memory      int64      `json:"memory"`                      // bytes
+	Procs       int        `json:"gomaxprocs"`                  // of the generator
+	TargetProcs int        `json:"target_gomaxprocs,omitempty"` // of a bundled target
+	Bundled     bool       `json:"bundled"`                     // the run started the target itself, on the same machine
+	Target      string     `json:"target"`                      // base URL
+	TraceShare  float64    `json:"trace_share"`
+	Reference   *Reference `json:"reference,omitempty"`
 }
 
 // Reference is the service time of requests sent one after another before the
@@ -110,16 +109,18 @@ type Summary struct {
 
 // Phase is one phase's results.
 type Phase struct {
-	Name        string         `json:"name"`
-	Start       float64        `json:"start"` // seconds since the run's start
-	End         float64        `json:"end"`
-	UsersMax    int            `json:"users_max"`
-	InFlightMax int            `json:"in_flight_max"`
-	Counts      loadgen.Counts `json:"counts"`
-	Rate        float64        `json:"rate_per_s"`
-	CPU         int64          `json:"cpu_ns"`       // generator, in this phase
-	Throttled   int64          `json:"throttled_ns"` // generator, in this phase
-	Latency     Latency        `json:"latency"`
+	Name          string         `json:"name"`
+	Start         float64        `json:"start"` // seconds since the run's start
+	End           float64        `json:"end"`
+	UsersMax      int            `json:"users_max"`
+	InFlightMax   int            `json:"in_flight_max"`
+	IterationsMax int            `json:"iterations_max"`   // in progress at once, those between two steps included
+	Capped        bool           `json:"capped,omitempty"` // arrivals went unsent because too many iterations were in progress
+	Counts        loadgen.Counts `json:"counts"`
+	Rate          float64        `json:"rate_per_s"`
+	CPU           int64          `json:"cpu_ns"`       // generator, in this phase
+	Throttled     int64          `json:"throttled_ns"` // generator, in this phase
+	Latency       Latency        `json:"latency"`
 }
 
 // Step is one step's results over all phases.
@@ -161,6 +162,14 @@ type Signals struct {
 	Points       int                 `json:"points"`             // metric points
 	Coverage     float64             `json:"coverage"`           // share of kept, sampled exchanges joined to a server span
 	Exporter     map[string]int64    `json:"exporter,omitempty"` // drops of our own export, by reason
+	ClientSpans  *ClientSpans        `json:"client_spans,omitempty"`
+}
+
+// ClientSpans says how many of the sampled exchanges that the run kept were
+// sent as client spans. It is absent where none were to be sent.
+type ClientSpans struct {
+	Sent int64 `json:"sent"`
+	Kept int64 `json:"kept"`
 }
 
 // SpanCount accounts for spans.

@@ -153,7 +153,7 @@ func resultOf(plan loadgen.Plan, seconds []loadgen.Second) *loadgen.Result {
 	for i := range plan.Phases {
 		r.Phases = append(r.Phases, loadgen.PhaseResult{
 			Start: time.Duration(2*i) * time.Second, End: time.Duration(2*i+2) * time.Second,
-			CPU: time.Duration(i+1) * 12_345_678, Throttled: time.Duration(i), UsersMax: 3, InFlightMax: 2,
+			CPU: time.Duration(i+1) * 12_345_678, Throttled: time.Duration(i), UsersMax: 3, InFlightMax: 2, IterationsMax: 3 + i, Capped: i == 1,
 		})
 	}
 	return r

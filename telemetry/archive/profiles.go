@@ -63,9 +63,13 @@ func (w *Writer) writeProfile(p *signal.Profile) (name string, err error) {
 			name = fmt.Sprintf("%s-%d.pb.gz", stem, n)
 		}
 		err := writeNew(filepath.Join(dir, name), p.Data)
-		if !errors.Is(err, fs.ErrExist) {
-			return name, err
+		if errors.Is(err, fs.ErrExist) {
+			continue
 		}
+		if err == nil {
+			w.profiles = append(w.profiles, name)
+		}
+		return name, err
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,7 +91,7 @@ func (r *Run) result(root *os.Root) (result *loadgen.Result, strays int, err err
 		result.Phases = append(result.Phases, loadgen.PhaseResult{
 			Start: seconds(p.Start), End: seconds(p.End),
 			CPU: time.Duration(p.CPU), Throttled: time.Duration(p.Throttled),
-			UsersMax: p.UsersMax, InFlightMax: p.InFlightMax,
+			UsersMax: p.UsersMax, InFlightMax: p.InFlightMax, IterationsMax: p.IterationsMax, Capped: p.Capped,
 		})
 	}
 	for _, f := range r.InFlight {
@@ -268,14 +269,25 @@ func (r *Run) phasesUntil(end time.Duration) []Phase {
 		began, ended := r.selfAt(from), r.selfAt(to)
 		p.CPU, p.Throttled = int64(ended.CPU-began.CPU), int64(ended.Throttled-began.Throttled)
 		for k := range r.Seconds {
-			if s := &r.Seconds[k]; s.Phase == ph.Name {
+			s := &r.Seconds[k]
+			p.Capped = p.Capped || s.capped(ph.Name)
+			if s.Phase == ph.Name {
 				p.UsersMax, p.InFlightMax = max(p.UsersMax, s.Users), max(p.InFlightMax, s.InFlight)
+				p.IterationsMax = max(p.IterationsMax, int(s.Iterations.InFlightAtEnd))
 			}
 		}
 		out = append(out, p)
 		start += ph.For
 	}
 	return out
+}
+
+// capped reports whether arrivals of phase went unsent in this second. Nothing
+// but the cap on iterations in progress keeps a whole iteration from being sent.
+func (s *Second) capped(phase string) bool {
+	return s.Iterations.Unsent > 0 && slices.ContainsFunc(s.Steps, func(st SecondStep) bool {
+		return st.Phase == phase && st.Unsent > 0
+	})
 }
 
 // selfAt returns the generator's use by the last second that ended by at.

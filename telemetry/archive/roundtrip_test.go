@@ -184,6 +184,10 @@ func sameMetrics(t *testing.T, got, want []signal.Series) {
 func TestCutRun(t *testing.T) {
 	dir := t.TempDir()
 	seconds := fixedSeconds()[:3]
+	seconds[2].Iterations.Planned++
+	seconds[2].Iterations.Unsent++
+	seconds[2].Series[0].Planned++
+	seconds[2].Series[0].Unsent++ // an arrival too many, in the second phase
 	w := write(t, dir, seconds)
 	live, err := archive.Open(dir)
 	must(t, err)
@@ -202,8 +206,8 @@ func TestCutRun(t *testing.T) {
 	want := document(awkward())
 	result := resultOf(awkward(), seconds)
 	result.Phases = []loadgen.PhaseResult{
-		{Start: 0, End: 2 * time.Second, CPU: 20 * time.Millisecond, Throttled: 1, UsersMax: 3, InFlightMax: 1},
-		{Start: 2 * time.Second, End: 3 * time.Second, CPU: 10 * time.Millisecond, Throttled: 1, UsersMax: 3, InFlightMax: 2},
+		{Start: 0, End: 2 * time.Second, CPU: 20 * time.Millisecond, Throttled: 1, UsersMax: 3, InFlightMax: 1, IterationsMax: 1},
+		{Start: 2 * time.Second, End: 3 * time.Second, CPU: 10 * time.Millisecond, Throttled: 1, UsersMax: 3, InFlightMax: 2, IterationsMax: 2, Capped: true},
 	}
 	want.Tabulate(result, run.Exchanges)
 	if !reflect.DeepEqual(run.Totals, want.Totals) || run.Latency != want.Latency || !reflect.DeepEqual(run.Phases, want.Phases) ||

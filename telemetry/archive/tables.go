@@ -152,7 +152,7 @@ func phaseRow(r *loadgen.Result, i int, name string) Phase {
 	}
 	return Phase{
 		Name: name, Start: p.Start.Seconds(), End: p.End.Seconds(),
-		UsersMax: p.UsersMax, InFlightMax: p.InFlightMax,
+		UsersMax: p.UsersMax, InFlightMax: p.InFlightMax, IterationsMax: p.IterationsMax, Capped: p.Capped,
 		CPU: int64(p.CPU), Throttled: int64(p.Throttled),
 		Counts: m.counts, Rate: perSecond(m.counts.Completed, p.End-p.Start), Latency: m.latency(),
 	}

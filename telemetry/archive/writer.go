@@ -25,12 +25,14 @@ type Writer struct {
 	dir     string
 	names   planNames
 	lock    *os.File
+	dirs    []string // that Create made, the innermost first
 	started time.Time
 
-	mu      sync.Mutex
-	files   map[string]*os.File
-	failure *failure
-	closed  bool
+	mu       sync.Mutex
+	files    map[string]*os.File
+	profiles []string // files within profiles/
+	failure  *failure
+	closed   bool
 }
 
 // Create makes the run directory dir (and its parents), claims it, and writes
@@ -43,13 +45,13 @@ func Create(dir string, doc Document) (*Writer, error) {
 	if err := names.check(); err != nil {
 		return nil, err
 	}
-	lock, err := claim(dir)
+	lock, made, err := claim(dir)
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{dir: dir, names: names, lock: lock, started: doc.Started, files: map[string]*os.File{}}
+	w := &Writer{dir: dir, names: names, lock: lock, dirs: made, started: doc.Started, files: map[string]*os.File{}}
 	if err := writeDocument(dir, unfinished(doc)); err != nil {
-		return nil, errors.Join(fmt.Errorf("run directory: %w: free space, or choose another place by --out", err), unclaim(lock))
+		return nil, errors.Join(fmt.Errorf("run directory: %w: free space, or choose another place by --out", err), w.Discard())
 	}
 	return w, nil
 }
@@ -183,6 +185,28 @@ func (w *Writer) Close() error {
 		errs = append(errs, f.Close())
 	}
 	return errors.Join(append(errs, unclaim(w.lock))...)
+}
+
+// Discard closes a run that did not take place and removes what its Writer
+// wrote, and the directories that Create made, where nothing else is in them.
+// Nothing that was there before is touched.
+func (w *Writer) Discard() error {
+	w.mu.Lock()
+	files := []string{documentFile}
+	for name := range w.files {
+		files = append(files, name)
+	}
+	for _, name := range w.profiles {
+		files = append(files, filepath.Join(profilesDir, name))
+	}
+	w.mu.Unlock()
+	errs := []error{w.Close()}
+	for _, name := range files {
+		errs = append(errs, removeIfThere(filepath.Join(w.dir, name)))
+	}
+	// Create found no profiles directory, so that it is the Writer's too.
+	errs = append(errs, removeEmpty([]string{filepath.Join(w.dir, profilesDir)}), removeEmpty(w.dirs))
+	return errors.Join(errs...)
 }
 
 func (w *Writer) errClosed() error { return fmt.Errorf("archive %s is closed", w.dir) }

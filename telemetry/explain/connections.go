@@ -2,8 +2,10 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/loadgen/stats"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -12,8 +14,8 @@ import (
 // from which F23 speaks: from there on p99 feels it.
 const leastReopened = 0.01
 
-// reopened is F23: connections that were opened again although users or
-// requests in flight did not grow.
+// reopened is F23: connections that were opened again although neither users
+// nor arrivals in progress grew.
 func reopened(f *facts) ([]signal.Finding, string) {
 	n := f.total.Sent
 	if n == 0 {
@@ -24,7 +26,7 @@ func reopened(f *facts) ([]signal.Finding, string) {
 	extra := min(max(0, f.total.Reopened-needed-broken), n)
 	interval := stats.Wilson(float64(extra), float64(n), confidence)
 	opened := fmt.Sprintf("%s over %s", plural(f.total.Reopened, "connection was opened", "connections were opened"), plural(n, "request", "requests"))
-	account := fmt.Sprintf("%s for users or requests in flight", count(needed))
+	account := fmt.Sprintf("%s for users and for arrivals in progress", count(needed))
 	if broken > 0 {
 		account += fmt.Sprintf(", %s after failures that end a connection", count(broken))
 	}
@@ -50,15 +52,27 @@ func reopened(f *facts) ([]signal.Finding, string) {
 }
 
 // connectionsNeeded returns how many connections the load itself asks for:
-// each growth of the users or the requests in flight from phase to phase.
+// one for each growth of the users from phase to phase, and one for each
+// arrival in progress at the peak. An arrival holds its connection while it
+// thinks between two steps, so requests in flight would be too few.
 func (f *facts) connectionsNeeded() int64 {
-	var needed, had int
-	for _, p := range f.result.Phases {
-		now := max(p.UsersMax, p.InFlightMax)
-		needed += max(0, now-had)
-		had = now
+	var users, had, arrivals int
+	for i, p := range f.result.Phases {
+		users += max(0, p.UsersMax-had)
+		had = p.UsersMax
+		if f.arrives(i) {
+			arrivals = max(arrivals, p.IterationsMax, p.InFlightMax)
+		}
 	}
-	return int64(needed)
+	return int64(users + arrivals)
+}
+
+// arrives reports whether phase i, or a journey with a load of its own, is
+// driven by a rate.
+func (f *facts) arrives(i int) bool {
+	p := &f.result.Plan
+	return i < len(p.Phases) && p.Phases[i].Rate != nil ||
+		slices.ContainsFunc(p.Journeys, func(j loadgen.Journey) bool { return j.Load != nil && j.Load.Rate != nil })
 }
 
 // brokenConnections returns the failures after which a connection is no more:

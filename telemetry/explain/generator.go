@@ -60,9 +60,13 @@ func (f *facts) judged(phases []loadgen.Validity, finding signal.Finding) signal
 			finding.Evidence,
 			number("lag p99 in "+v.Phase, v.LagP99.Seconds(), "s"),
 			number("response p50 in "+v.Phase, v.P50.Seconds(), "s"),
-			number("sent of planned in "+v.Phase, v.Sent, "1"),
-			number("throttled in "+v.Phase, v.Throttled, "1"),
 		)
+		if v.Sent != 1 {
+			finding.Evidence = append(finding.Evidence, number("sent of planned in "+v.Phase, v.Sent, "1"))
+		}
+		if v.Throttled != 0 {
+			finding.Evidence = append(finding.Evidence, number("throttled in "+v.Phase, v.Throttled, "1"))
+		}
 	}
 	return finding
 }

@@ -100,6 +100,11 @@ func thresholdCases() []ruleCase {
 			return in
 		}
 	}
+	noData := func(rule loadgen.Threshold) func() explain.Input {
+		return with(loadTest.run, func(in *explain.Input) {
+			in.Result.Thresholds = []loadgen.ThresholdResult{{Threshold: rule, NoData: true}}
+		})
+	}
 	met := result("p99 < 25ms", "p99", "<", 0.025, 0.0199, 0, 1196, true)
 	return []ruleCase{
 		{"F2", "met", true, met},
@@ -126,7 +131,10 @@ func thresholdCases() []ruleCase {
 				Threshold: loadgen.Threshold{Text: "p99 < 25ms", Metric: "p99", Op: "<", Value: 0.025}, Never: true, Share: 0.1, N: 1196,
 			}}
 		})},
-		{"F2", "no data", true, result("phase:peak p99 < 1s", "p99", "<", 1, 0, 0, 0, false)},
+		{"F2", "no data", true, noData(loadgen.Threshold{Text: "phase:peak p99 < 1s", Phase: "peak", Metric: "p99", Op: "<", Value: 1})},
+		{"F2", "no full window", true, noData(loadgen.Threshold{Text: "p99 < 1s in every 5m", Metric: "p99", Op: "<", Value: 1, Window: 5 * time.Minute})},
+		{"F2", "all in flight", true, noData(loadgen.Threshold{Text: "mean < 1s", Metric: "mean", Op: "<", Value: 1})},
+		{"F2", "rate of nothing", true, result("rate < 5/s", "rate", "<", 5, 0, 0, 0, true)},
 		{"F2", "none set", false, empty},
 	}
 }
@@ -407,6 +415,20 @@ func tailCases() []ruleCase {
 	}
 }
 
+// arrivals makes a run one of arrivals, of which so many opened a connection,
+// were in flight at most and were in progress at most.
+func arrivals(in *explain.Input, opened, inFlight, inProgress int) {
+	for i := range in.Result.Plan.Phases {
+		in.Result.Plan.Phases[i].Load = loadgen.Load{Rate: loadgen.Constant(50)}
+		ph := &in.Result.Phases[i]
+		ph.UsersMax, ph.InFlightMax, ph.IterationsMax = 0, inFlight, inProgress
+	}
+	for i := range in.Result.Series {
+		in.Result.Series[i].Reopened = 0
+	}
+	in.Result.Series[0].Reopened = int64(opened)
+}
+
 func connectionCases() []ruleCase {
 	reopen := func(xs []loadgen.Exchange) {
 		for i := range xs {
@@ -424,6 +446,8 @@ func connectionCases() []ruleCase {
 				}
 			}
 		})},
+		{"F23", "arrivals that think", false, with(spikeTest.run, func(in *explain.Input) { arrivals(in, 128, 37, 128) })},
+		{"F23", "arrivals, and more", true, with(spikeTest.run, func(in *explain.Input) { arrivals(in, 300, 37, 128) })},
 		{"F23", "one for each user", false, func() explain.Input { return stressTest.run() }},
 		{"F23", "nothing sent", false, empty},
 	}

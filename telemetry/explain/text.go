@@ -116,11 +116,15 @@ func list(parts []string) string {
 	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }
 
-// number is a figure of evidence. A value that is not finite, which JSON
-// cannot carry, becomes text.
+// number is a figure of evidence. A share (unit 1) is given in percent, as the
+// claims write it. A value that is not finite, which JSON cannot carry,
+// becomes text.
 func number(label string, value float64, unit string) signal.Evidence {
 	if !finite(value) {
 		return signal.Evidence{Label: label, Text: "unknown"}
+	}
+	if unit == "1" {
+		return signal.Evidence{Label: label, Value: 100 * value, Unit: "%"}
 	}
 	return signal.Evidence{Label: label, Value: value, Unit: unit}
 }

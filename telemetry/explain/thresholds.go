@@ -35,10 +35,10 @@ type judgement struct {
 }
 
 func (f *facts) threshold(t loadgen.ThresholdResult) signal.Finding {
-	if t.NoData || t.N <= 0 {
+	if t.NoData {
 		return signal.Finding{
 			Title: "Threshold without data: " + t.Text, Severity: signal.Grave, Confidence: signal.Certain,
-			Claim:    t.Text + " does not hold: no planned request fell into its scope, and no data never passes.",
+			Claim:    fmt.Sprintf("%s does not hold: %s, and no data never passes.", t.Text, f.whyNoData(t)),
 			Evidence: []signal.Evidence{number("requests judged", 0, "")},
 		}
 	}
@@ -74,6 +74,19 @@ func (f *facts) threshold(t loadgen.ThresholdResult) signal.Finding {
 		}
 	}
 	return finding
+}
+
+// whyNoData says what there was nothing of.
+func (f *facts) whyNoData(t loadgen.ThresholdResult) string {
+	planned := f.scopeCounts(t.Threshold).Planned
+	switch {
+	case planned <= 0:
+		return "no planned request fell into its scope"
+	case t.Window > 0 && t.Windows == 0:
+		return "no full window of " + duration(t.Window) + " with an ended request lay in its scope"
+	}
+	return fmt.Sprintf("of %s in its scope none came to an end it could judge",
+		plural(planned, "planned request", "planned requests"))
 }
 
 // judge puts into words what was observed, with an interval where the kept

@@ -45,7 +45,7 @@ func (f *facts) failedThresholds() []string {
 	var failed []string
 	for _, t := range f.result.Thresholds {
 		switch {
-		case t.NoData || t.N <= 0:
+		case t.NoData:
 			failed = append(failed, t.Text+" (no data)")
 		case !t.OK:
 			failed = append(failed, fmt.Sprintf("%s (%s, n=%s)", t.Text, observedText(t), count(t.N)))

@@ -16,6 +16,7 @@ func TestVerdict(t *testing.T) {
 	holds := loadgen.ThresholdResult{Threshold: loadgen.Threshold{Text: "errors < 1%", Metric: "errors"}, OK: true, N: 12_872}
 	broken := loadgen.ThresholdResult{Threshold: loadgen.Threshold{Text: "p99 < 25ms", Metric: "p99"}, Observed: 0.0312, N: 12_872}
 	noData := loadgen.ThresholdResult{Threshold: loadgen.Threshold{Text: "phase:peak p99 < 1s", Metric: "p99"}, NoData: true}
+	quiet := loadgen.ThresholdResult{Threshold: loadgen.Threshold{Text: "rate < 5/s in every 5s", Metric: "rate", Op: "<", Window: 5 * time.Second}, OK: true}
 	late := loadgen.Validity{Phase: "steady", Grade: loadgen.Invalid, Reasons: []string{"the generator was late: lag p99 12ms"}}
 	warned := loadgen.Validity{Phase: "steady", Grade: loadgen.Warned, Reasons: []string{"late"}}
 	plan := loadgen.Plan{Phases: []loadgen.Phase{{For: time.Minute}}}
@@ -49,6 +50,11 @@ func TestVerdict(t *testing.T) {
 		{
 			"no data", &loadgen.Result{Series: series(12_872, 0), Thresholds: []loadgen.ThresholdResult{noData, broken}}, warned, signal.Fail,
 			"fail: 2 of 2 thresholds do not hold: phase:peak p99 < 1s (no data); p99 < 25ms (p99 31.2 ms, n=12,872); 12,872 requests, 0 failed",
+		},
+		{
+			"a rate held by a window in which nothing fell due",
+			&loadgen.Result{Series: series(12_872, 0), Thresholds: []loadgen.ThresholdResult{quiet}}, warned, signal.Pass,
+			"pass: 1 of 1 threshold holds; 12,872 requests, 0 failed",
 		},
 		{
 			"stopped by a threshold",

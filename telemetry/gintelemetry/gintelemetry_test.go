@@ -92,8 +92,8 @@ func TestSpanIsNamedAfterTheRouteAndLabelled(t *testing.T) {
 		t.Errorf("span %q of trace %x under %x", s.Name, s.TraceId, s.ParentSpanId)
 	}
 	for label, want := range map[string]string{
-		names.LabelPhase: "peak", names.LabelRunID: "r1", names.LabelTraceID: traceID,
-		names.LabelSpanID: hex.EncodeToString(s.SpanId), names.LabelSpanName: "GET /orders/:id",
+		names.LabelPhase: "peak", names.LabelRunID: "r1", "trace_id": traceID,
+		names.LabelSpanID: hex.EncodeToString(s.SpanId), "span_name": "GET /orders/:id",
 	} {
 		if labels[label] != want {
 			t.Errorf("profile label %s = %q, want %q", label, labels[label], want)

@@ -159,9 +159,6 @@ const (
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
 	AttrErrorType = "error.type"
-	// AttrProfileID is set on the local root span by span profiling; its
-	// value is that span's id, which the CPU samples carry as a label.
-	AttrProfileID = "pyroscope.profile.id"
 )
 
 // Baggage keys that every request carries. The k6 keys let a target that
@@ -179,11 +176,9 @@ const (
 // Profile labels. Any label but the span and trace id becomes a series in
 // Pyroscope, so only these are set.
 const (
-	LabelSpanID   = "span_id"
-	LabelTraceID  = "trace_id"
-	LabelSpanName = "span_name"
-	LabelRunID    = "loadtest_run_id"
-	LabelPhase    = "loadtest_phase"
+	LabelSpanID = "span_id"
+	LabelRunID  = "loadtest_run_id"
+	LabelPhase  = "loadtest_phase"
 )
 
 // PyroscopeCPU is the profile type of Go CPU profiles in Pyroscope.
@@ -197,7 +192,6 @@ const (
 
 // Environment variables that Taillight itself reads or sets.
 const (
-	EnvID             = "TAILLIGHT_ID"              // run id override
 	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
 	EnvPyroscope      = "PYROSCOPE_SERVER_ADDRESS"  // first address that receives profiles

@@ -107,7 +107,7 @@ window.Taillight = window.Taillight || {};
   T.quantity = function (value, unit) {
     switch (unit) {
       case 's': return T.duration(value);
-      case '%': return digits(value) + NB + '%';
+      case '%': return value > 99.9 || Math.abs(value) < 1e-4 ? T.percent(value / 100) : Number(value.toPrecision(3)) + NB + '%';
       case '/s': return T.rate(value);
       case 'By': return T.bytes(value);
       case 'ns': return T.duration(value / 1e9);

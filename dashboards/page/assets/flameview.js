@@ -19,7 +19,13 @@
     draw(holder, profiles[0]);
   };
 
-  T.howToProfile = () => el('div', { class: 'how' }, el('p', null, 'A service with a Pyroscope client sends its profiles here when it starts with'), el('pre', { tabindex: '0' }, 'PYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'), el('p', null, 'The bundled target does so by itself. A run shorter than the upload interval may end before the first profile.'));
+  T.howToProfile = function () {
+    if (T.state.config.environment.bundled) return el('p', null, 'The bundled service sends them by itself, in steps of some seconds: a run may end before the first.');
+    return el('div', { class: 'how' },
+      el('p', null, 'A service with a Pyroscope client sends its profiles to a run when it starts with'),
+      el('pre', { tabindex: '0' }, 'PYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'),
+      el('p', null, 'A run shorter than the upload interval may end before the first profile.'));
+  };
 
   function draw(holder, profile) {
     const set = profile.stacks, requests = T.state.end.document.totals.sent;

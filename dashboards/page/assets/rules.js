@@ -6,7 +6,7 @@
 
   T.rules = function (section) {
     const d = T.state.end.document;
-    section.append(el('p', { class: 'lead' }, T.plural(d.findings.length, 'rule') + ' spoke, ' + T.count(d.silent.length) + ' stayed silent. A rule speaks only when its inputs carry the claim.'));
+    section.append(el('p', { class: 'lead' }, T.plural(new Set(d.findings.map((f) => f.id)).size, 'rule') + ' spoke, ' + T.count(d.silent.length) + ' stayed silent. A rule speaks only when its inputs carry the claim.'));
     const rows = d.findings.map((f, i) => [f.id, el('span', { class: 'mark on' }, 'spoke'), f.title, el('a', { href: '#finding-' + i, onclick: () => T.reveal('finding-' + i) }, 'see the finding')])
       .concat(d.silent.map((s) => [s.id, el('span', { class: 'mark off' }, 'silent'), s.title, s.why]))
       .sort((a, b) => Number(a[0].slice(1)) - Number(b[0].slice(1)));
@@ -18,7 +18,7 @@
     const command = T.shell(e.command || []);
     if (command) section.append(el('h3', null, 'Command'), T.code(command));
     const machine = [['Taillight', [e.version, e.go_version].filter(Boolean).join(', ')], ['System', [e.os, e.arch, e.kernel].filter(Boolean).join(', ')], ['CPU', [e.cpu, T.plural(e.cores, 'core')].filter(Boolean).join(', ')], ['Memory', e.memory ? T.bytes(e.memory) : '–'],
-      ['Target', (e.target || '–') + (e.bundled ? ', the bundled one, started by the run' : '')], ['Began', T.wall(c.started)], ['Ended', T.wall(d.ended)], ...Object.entries(e.extra || {})];
+      ['Target', (e.target || '–') + (e.bundled ? ', the bundled one, started by the run' : '')], ['Began', T.wall(c.started)], ['Ended', T.wall(d.ended)]];
     section.append(el('div', { class: 'two' }, el('div', null, el('h3', null, 'Machine'), T.pairs(machine)), el('div', null, el('h3', null, 'Plan'), T.pairs(c.settings.map((s) => [s.name, s.value])))));
     section.append(T.wide('Phases of the plan', T.table(['Phase', 'Load', 'Length'], c.phases.map((p) => [p.name, p.load, T.duration(p.end - p.start)]), { numbers: 2 })));
     if (c.steps.length) section.append(T.wide('Steps of the plan', T.table(['Step', 'Journey', 'Request'], c.steps.map((s) => [s.name, s.journey, el('code', null, s.method + ' ' + s.path)]))));

@@ -62,6 +62,8 @@
       ['Requests sampled', T.percent(share)],
       ['CPU profiles, metric points', T.count(s.profiles) + ', ' + T.count(s.points)],
     ];
+    const own = s.client_spans;
+    if (own) rows.push(['Client spans', T.count(own.sent) + ' of ' + T.count(own.kept) + ' kept, sampled exchanges sent (' + T.percent(own.kept ? own.sent / own.kept : 0) + ')']);
     const exporter = Object.entries(s.exporter || {}).filter(([, n]) => n > 0);
     if (exporter.length) rows.push(['Lost by our own export', exporter.map(([k, n]) => T.count(n) + ' ' + k).join(', ')]);
     const box = el('div', null, el('h3', null, 'Telemetry of the target'), T.pairs(rows));
@@ -84,8 +86,9 @@
 
   /** Which environment lines make a target send its telemetry. */
   T.howToSend = function () {
+    if (T.state.config.environment.bundled) return el('p', null, 'The bundled service needs no setting for it: the run starts it with all it takes to send them.');
     return el('div', { class: 'how' },
-      el('p', null, 'A service that speaks OpenTelemetry sends its spans and metrics here when it starts with the lines that every run prints at its start:'),
-      el('pre', { tabindex: '0' }, 'OTEL_EXPORTER_OTLP_ENDPOINT=http://<address the run prints>\nOTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nOTEL_EXPORTER_OTLP_HEADERS=<token the run prints>\nPYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'));
+      el('p', null, 'A service that speaks OpenTelemetry or sends profiles to Pyroscope sends them to a run when it starts with the lines that the run prints before its load:'),
+      el('pre', { tabindex: '0' }, 'OTEL_EXPORTER_OTLP_ENDPOINT=http://<address the run prints>\nOTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nOTEL_BSP_SCHEDULE_DELAY=500\nPYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'));
   };
 })(window.Taillight);

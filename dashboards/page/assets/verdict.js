@@ -132,28 +132,37 @@
       box.append(T.empty('The plan sets no thresholds, so nothing but validity could fail this run.', el('p', null, 'Add lines such as ', el('code', null, 'p99 < 25ms'), ' under ', el('code', null, 'thresholds:'), ' in the plan.')));
       return box;
     }
+    const ender = endedBy(d);
     box.append(T.wide('Thresholds', T.table(['Threshold', 'Held', 'Observed', 'Not within', 'n planned', 'Where'], list.map((t) => [
       el('code', null, t.text),
       el('span', { class: 'mark ' + (t.ok ? 'yes' : 'no') }, t.ok ? 'held' : t.no_data ? 'no data' : 'broken'),
       t.no_data ? '–' : observed(t, t.observed),
-      /^p\d|max|mean/.test(t.metric) && t.share !== undefined ? T.percent(t.share) : t.metric.startsWith('p') && t.n ? T.percent(0) : '–',
+      t.no_data ? '–' : /^p\d|max|mean/.test(t.metric) && t.share !== undefined ? T.percent(t.share) : t.metric.startsWith('p') && t.n ? T.percent(0) : '–',
       T.count(t.n),
-      where(t),
+      where(t, t === ender),
     ]), { numbers: 2, words: 5 })));
     box.append(el('p', { class: 'note' }, 'Latency is judged on planned requests: one that failed, was never sent or was cut off counts as slower than the limit.'));
     return box;
   }
 
+  /** The rule that ended the run: of the abort rules that do not hold, the first to break. */
+  function endedBy(d) {
+    if (d.stopped !== 'threshold') return null;
+    const broken = d.thresholds.filter((t) => t.abort && !t.ok && !t.no_data);
+    return broken.sort((a, b) => (a.at || 0) - (b.at || 0))[0] || null;
+  }
+
   function observed(t, v) {
+    if (t.never) return 'never answered OK';
     if (t.metric === 'rate') return T.rate(v);
     if (t.metric === 'errors' || t.metric === 'unsent') return T.percent(v);
     return T.duration(v);
   }
 
-  function where(t) {
-    const parts = [];
-    if (t.windows) parts.push('worst of ' + T.plural(t.windows, 'window'), 'ending at ' + T.offset((t.at || 0) / 1e9));
-    else if (t.abort && !t.ok && t.at) parts.push('ended the run at ' + T.offset(t.at / 1e9));
+  function where(t, ended) {
+    const parts = [], at = T.offset((t.at || 0) / 1e9);
+    if (t.windows) parts.push('worst of ' + T.plural(t.windows, 'window'), 'ending at ' + at);
+    if (ended) parts.push(t.windows ? 'ended the run' : 'ended the run at ' + at);
     return parts.join(', ') || 'whole scope';
   }
 })(window.Taillight);

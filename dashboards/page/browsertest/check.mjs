@@ -40,6 +40,30 @@ async function content(page) {
   assert.ok(drawn.length === 0 || drawn.every(Boolean), 'a chart is empty');
 }
 
+/** What the page says of thresholds, rules and telemetry is what the run's document says. */
+async function truths(page) {
+  const d = await page.evaluate(() => window.Taillight.state.end.document);
+  const rows = await page.locator('#verdict .thresholds tbody tr').allInnerTexts();
+  const broken = d.thresholds.filter((t) => t.abort && !t.ok && !t.no_data);
+  d.thresholds.forEach((t, i) => {
+    assert.equal(/never answered OK/.test(rows[i]), Boolean(t.never && !t.no_data), `${t.text}: ${rows[i]}`);
+    if (/ended the run/.test(rows[i])) assert.ok(d.stopped === 'threshold' && broken.includes(t), `${t.text} did not end the run: ${rows[i]}`);
+  });
+  assert.equal(rows.filter((r) => /ended the run/.test(r)).length, d.stopped === 'threshold' && broken.length ? 1 : 0, 'which rule ended the run');
+  const spoke = new Set(d.findings.map((f) => f.id)).size;
+  assert.match(await page.locator('#rules .lead').innerText(), new RegExp(`^${spoke}\\srule`));
+  const said = await page.locator('#validity').innerText();
+  const lost = Object.entries(d.signals.exporter || {}).filter(([, n]) => n > 0);
+  assert.equal(/lost by our own export/i.test(said), lost.length > 0, 'what our own export lost');
+  const own = d.signals.client_spans;
+  assert.equal(/client spans/i.test(said), Boolean(own), 'the share of client spans');
+  if (await page.evaluate(() => window.Taillight.state.config.environment.bundled)) {
+    assert.equal(await page.locator('.how pre').count(), 0, 'a bundled run prints no lines to start a service with');
+  } else if (!d.signals.capabilities.spans && !d.signals.capabilities.profiles) {
+    assert.ok(await page.locator('.how pre').count() > 0, 'no word on how to send telemetry');
+  }
+}
+
 /** No serious violation of accessibility rules. */
 async function accessible(page) {
   await page.evaluate(axe);
@@ -123,6 +147,7 @@ await withBrowser(async (context) => {
     const faults = await withReport(context, file, view, async (page, took) => {
       said.push(`drawn after ${took} ms`);
       await content(page);
+      await truths(page);
       await shoot(page, view, '', { fullPage: true });
       await shoot(page, view, '-top', {});
       await accessible(page);
