@@ -5,8 +5,10 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Reason says why something was not taken.
@@ -111,10 +113,13 @@ func refuse(status int, reason Reason, format string, args ...any) *refusal {
 	return &refusal{status: status, reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
+// retryAfter is how long a sender is asked to wait when there is no room.
+const retryAfter = time.Second
+
 // header sets what goes with the refusal's status.
 func (ref *refusal) header(h http.Header) {
 	if ref.status == http.StatusTooManyRequests {
-		h.Set("Retry-After", "1")
+		h.Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
 	}
 }
 
@@ -125,6 +130,14 @@ func (r rejections) addTo(total map[Reason]int64) {
 	for reason, n := range r {
 		total[reason] += n
 	}
+}
+
+func (r rejections) sum() int64 {
+	n := int64(0)
+	for _, k := range r {
+		n += k
+	}
+	return n
 }
 
 // answer returns what the sender is told: 0 and "" when nothing is wrong.
