@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,9 +40,13 @@ type Config struct {
 	// Executable is this program, started again as the bundled target; the
 	// running one when empty.
 	Executable string
-	// OTLP and Profiles are the addresses the receivers listen on; when
-	// empty the usual ports on loopback, or free ones where those are taken.
-	OTLP, Profiles string
+	// OTLP, GRPC and Profiles are the addresses the receivers listen on; when
+	// empty the usual ports on loopback, or free ones where those are taken. A
+	// bundled target needs no GRPC.
+	OTLP, GRPC, Profiles string
+	// ForwardOTLP and ForwardProfiles are base URLs of receivers that get what
+	// this run receives; empty is none.
+	ForwardOTLP, ForwardProfiles string
 	// Token, when set, must come with all telemetry. A bundled target gets
 	// one of its own.
 	Token string
@@ -66,6 +71,7 @@ type Started struct {
 	TargetPID   int
 	TargetProcs int
 	OTLP        string // base URL of the OTLP receiver
+	GRPC        string // same, over gRPC; "" when there is none
 	Profiles    string // base URL of the profile receiver
 	Plan        loadgen.Plan
 }
@@ -101,6 +107,7 @@ type run struct {
 	plan     loadgen.Plan
 	archive  *archive.Writer
 	signals  *Signals
+	ids      *loadgen.TraceIDs
 	child    *child
 	exporter *exporter.Exporter
 	watch    watch
@@ -147,6 +154,11 @@ func (r *run) identify() error {
 		}
 		r.ID = id
 	}
+	ids, err := loadgen.NewTraceIDs()
+	if err != nil {
+		return err
+	}
+	r.ids = ids
 	if r.Dir == "" {
 		r.Dir = filepath.Join(cmp.Or(r.Runs, "runs"), r.ID)
 	}
@@ -162,13 +174,16 @@ func (r *run) start(ctx context.Context, bundled bool) error {
 		r.Token = newToken()
 	}
 	if r.signals == nil {
-		s, err := Listen(ListenOptions{OTLP: r.OTLP, Profiles: r.Profiles, Token: r.Token, Private: bundled})
+		s, err := Listen(ListenOptions{
+			OTLP: r.OTLP, GRPC: r.GRPC, Profiles: r.Profiles, Token: r.Token, Private: bundled,
+			ForwardOTLP: r.ForwardOTLP, ForwardProfiles: r.ForwardProfiles,
+		})
 		if err != nil {
 			return err
 		}
 		r.signals = s
 	}
-	r.signals.attach(r.archive)
+	r.signals.attach(r.archive, r.ids, r.plan.Timeout)
 	if bundled {
 		r.stage("starting the target")
 		c, err := startTarget(ctx, r)
@@ -222,6 +237,7 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 	r.exporter = e
 	return loadgen.Attack(ctx, r.plan, loadgen.Options{
 		RunID:    r.ID,
+		IDs:      r.ids,
 		Baggage:  baggage(),
 		OnSecond: r.second,
 		Cut:      r.Cut,
@@ -231,7 +247,7 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 func (r *run) started() Started {
 	s := Started{
 		ID: r.ID, Dir: r.Dir, Target: r.plan.Target, Bundled: r.child != nil,
-		OTLP: r.signals.OTLP, Profiles: r.signals.Profiles, Plan: r.plan,
+		OTLP: r.signals.OTLP, GRPC: r.signals.GRPC, Profiles: r.signals.Profiles, Plan: r.plan,
 		TargetProcs: r.doc.Environment.TargetProcs,
 	}
 	if r.child != nil {
@@ -257,6 +273,7 @@ func baggage() []loadgen.BaggageMember {
 func (r *run) second(s loadgen.Second) {
 	_ = r.archive.Second(s)
 	r.exporter.Second(s)
+	r.signals.keep(s.Kept)
 	r.kept = append(r.kept, s.Kept...)
 	if r.OnProgress != nil {
 		r.OnProgress(r.watch.second(s, r.signals.store))
@@ -276,6 +293,7 @@ const joinWait = 8 * time.Second
 // closes the receivers.
 func (r *run) settle(result *loadgen.Result) {
 	r.stage("waiting for the spans of this run")
+	r.signals.settle()
 	r.signals.join(r.kept, joinWait, r.Cut)
 	if r.child != nil {
 		r.stage("stopping the target")
@@ -330,17 +348,15 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	return &Outcome{Run: out, Report: report}, r.archive.Close()
 }
 
-// exported accounts for our own export: what was lost of it, and how many of
-// the kept exchanges became client spans.
+// exported accounts for what left this process: what was lost of our own
+// export, how many of the kept exchanges became client spans, and what was
+// passed on of what was received.
 func (r *run) exported() map[string]int64 {
-	if r.exporter == nil {
-		return nil
+	out := r.signals.forwarded()
+	if r.exporter != nil {
+		maps.Copy(out, r.exporter.Dropped())
+		out["client_spans_sent"], out["client_spans_kept"] = r.exporter.Spans()
 	}
-	out := r.exporter.Dropped()
-	if out == nil {
-		out = map[string]int64{}
-	}
-	out["client_spans_sent"], out["client_spans_kept"] = r.exporter.Spans()
 	return out
 }
 
@@ -373,7 +389,7 @@ func (r *run) reference(ctx context.Context) error {
 		return nil
 	}
 	r.stage("measuring the target alone")
-	mean, n, err := loadgen.Reference(ctx, r.plan, loadgen.Options{RunID: r.ID}, referenceRequests)
+	mean, n, err := loadgen.Reference(ctx, r.plan, loadgen.Options{RunID: r.ID, IDs: r.ids}, referenceRequests)
 	if err != nil {
 		return err
 	}

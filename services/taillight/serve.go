@@ -20,9 +20,9 @@ import (
 
 type serveOptions struct {
 	planOptions
-	web, otlp, profiles string
-	autorun             string
-	wait                time.Duration
+	web, otlp, grpc, profiles string
+	autorun                   string
+	wait                      time.Duration
 }
 
 func serveCommand(w *world) *cobra.Command {
@@ -39,6 +39,7 @@ func serveCommand(w *world) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.web, "web", "127.0.0.1:8089", "`HOST:PORT` of the page")
 	f.StringVar(&o.otlp, "otlp", "127.0.0.1:4318", "`HOST:PORT` that receives OTLP over HTTP")
+	f.StringVar(&o.grpc, "otlp-grpc", "", "`HOST:PORT` that receives OTLP over gRPC (default 127.0.0.1:4317, or a free port)")
 	f.StringVar(&o.profiles, "profiles", "127.0.0.1:4040", "`HOST:PORT` that receives profiles as Pyroscope does")
 	f.StringVar(&o.autorun, "autorun", "", "`PLAN` to run on start: a built-in test or a file")
 	f.DurationVar(&o.wait, "wait", 2*time.Minute, "how long to wait for the host before --autorun gives up")
@@ -46,14 +47,28 @@ func serveCommand(w *world) *cobra.Command {
 	return cmd
 }
 
+// serveEnd is how long requests under way, and what is still to be passed on,
+// may take after the interruption.
+const serveEnd = 5 * time.Second
+
 func serve(ctx context.Context, w *world, o *serveOptions) error {
+	if err := o.checkForwards(); err != nil {
+		return err
+	}
 	ctx, cut, stop := interrupted(ctx, func(int) {})
 	defer stop()
-	signals, err := bench.Listen(bench.ListenOptions{OTLP: o.otlp, Profiles: o.profiles})
+	signals, err := bench.Listen(bench.ListenOptions{
+		OTLP: o.otlp, GRPC: o.grpc, Profiles: o.profiles,
+		ForwardOTLP: o.forwardOTLP, ForwardProfiles: o.forwardProfiles,
+	})
 	if err != nil {
 		return err
 	}
-	defer signals.Close(ctx)
+	defer func() {
+		end, cancel := context.WithTimeout(context.Background(), serveEnd)
+		defer cancel()
+		signals.Close(end)
+	}()
 	web, err := net.Listen("tcp", o.web)
 	if err != nil {
 		return fmt.Errorf("page: %w: choose another address by --web", err)
@@ -64,13 +79,13 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(web) }()
-	fmt.Fprintf(w.stdout, "page      http://%s\nOTLP      %s\nprofiles  %s\n", web.Addr(), signals.OTLP, signals.Profiles)
+	fmt.Fprintf(w.stdout, "page      http://%s\nOTLP      %s\ngRPC      %s\nprofiles  %s\n", web.Addr(), signals.OTLP, signals.GRPC, signals.Profiles)
 
 	ran := autorun(ctx, w, o, signals, cut)
 	if ran == nil {
 		<-ctx.Done()
 	}
-	end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	end, cancel := context.WithTimeout(context.Background(), serveEnd)
 	defer cancel()
 	if srv.Shutdown(end) != nil {
 		_ = srv.Close()
