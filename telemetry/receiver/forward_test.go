@@ -25,7 +25,15 @@ import (
 )
 
 // step answers one attempt.
-type step = func(*http.Request) (*http.Response, error)
+type step = func(*http.Request) reply
+
+// reply is what came of an attempt.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+	err    error
+}
 
 // destination answers attempts by script: the last step goes on for ever.
 type destination struct {
@@ -40,7 +48,11 @@ func (d *destination) RoundTrip(r *http.Request) (*http.Response, error) {
 	step := d.script[min(len(d.times), len(d.script)-1)]
 	d.times = append(d.times, time.Now())
 	d.mu.Unlock()
-	return step(r)
+	a := step(r)
+	if a.err != nil {
+		return nil, a.err
+	}
+	return &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body))}, nil
 }
 
 // gaps returns the seconds between attempts.
@@ -54,21 +66,21 @@ func (d *destination) gaps() []float64 {
 	return out
 }
 
-func answering(status int, headers ...string) func(*http.Request) (*http.Response, error) {
-	return func(*http.Request) (*http.Response, error) {
+func answering(status int, headers ...string) step {
+	return func(*http.Request) reply {
 		h := http.Header{}
 		for i := 0; i+1 < len(headers); i += 2 {
 			h.Set(headers[i], headers[i+1])
 		}
-		return &http.Response{StatusCode: status, Header: h, Body: http.NoBody}, nil
+		return reply{status: status, header: h}
 	}
 }
 
-func dead(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") }
+func dead(*http.Request) reply { return reply{err: errors.New("connection refused")} }
 
-func stalled(r *http.Request) (*http.Response, error) {
+func stalled(r *http.Request) reply {
 	<-r.Context().Done()
-	return nil, r.Context().Err()
+	return reply{err: r.Context().Err()}
 }
 
 // spansParcel is a parcel of some bytes that counts for n spans.
@@ -106,9 +118,9 @@ func TestForwardOutcomes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	partly := func(contentType string, body []byte) func(*http.Request) (*http.Response, error) {
-		return func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(bytes.NewReader(body))}, nil
+	partly := func(contentType string, body []byte) step {
+		return func(*http.Request) reply {
+			return reply{status: 200, header: http.Header{"Content-Type": {contentType}}, body: body}
 		}
 	}
 	for _, c := range []struct {
@@ -226,9 +238,9 @@ func TestForwardQueueIsBounded(t *testing.T) {
 // Shutdown sends what waits.
 func TestForwardShutdownDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slow := func(*http.Request) (*http.Response, error) {
+		slow := func(*http.Request) reply {
 			time.Sleep(time.Second)
-			return answering(200)(nil)
+			return reply{status: 200}
 		}
 		d := &destination{script: []step{slow}}
 		f := forwarder(t, d, receiver.ForwardOptions{})
