@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -258,4 +259,72 @@ func TestReceiversSayWhereTheyAre(t *testing.T) {
 	if got := s.dropped(); len(got) != 0 {
 		t.Errorf("dropped %v before anything came", got)
 	}
+}
+
+// Closing takes nothing new, finishes the request under way, and passes on
+// what was received before it returns.
+func TestCloseFinishesAndFlushes(t *testing.T) {
+	got := make(chan string, 1)
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got <- string(body)
+	}))
+	defer collector.Close()
+	s, err := Listen(ListenOptions{Private: true, ForwardOTLP: collector.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attached(t, s, time.Second)
+	reading, feed := io.Pipe()
+	var under sync.WaitGroup
+	began := make(chan struct{})
+	under.Go(func() {
+		req, err := http.NewRequest(http.MethodPost, s.OTLP+"/v1/logs", reading)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("the request under way is answered %d", res.StatusCode)
+		}
+	})
+	const body = `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}`
+	under.Go(func() {
+		_, _ = io.WriteString(feed, body[:10]) // returns once it is being read
+		close(began)
+	})
+	<-began
+	for s.receiver.Stats().Requests == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	under.Go(func() { s.Close(context.Background()) })
+	for {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.OTLP, "http://"))
+		if err != nil {
+			break // nothing new is taken
+		}
+		_ = conn.Close()
+	}
+	_, _ = io.WriteString(feed, body[10:])
+	_ = feed.Close()
+	under.Wait()
+	select {
+	case forwarded := <-got:
+		if forwarded != body {
+			t.Errorf("forwarded %q", forwarded)
+		}
+	default:
+		t.Error("closed before what was received was passed on")
+	}
+	if x := s.forwarded(); x["forward_logs_sent"] != 1 || len(x) != 1 {
+		t.Errorf("books %v", x)
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
