@@ -172,6 +172,8 @@ func (s *Signals) attach(w *archive.Writer, ids *loadgen.TraceIDs, exchange time
 	s.store = signal.NewStore(signal.StoreOptions{
 		Known: func(id signal.TraceID) bool { return ids.Made(id) },
 		Hold:  exchange + holdMargin,
+		// The archive keeps the spans.
+		Forget: true,
 	})
 	s.archive = w
 	s.late = 0

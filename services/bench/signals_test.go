@@ -141,7 +141,7 @@ func TestARunKeepsItsOwnSpansOnce(t *testing.T) {
 	}
 }
 
-func attached(t *testing.T, s *Signals, hold time.Duration) (*loadgen.TraceIDs, *archive.Writer, string) {
+func attached(t testing.TB, s *Signals, hold time.Duration) (*loadgen.TraceIDs, *archive.Writer, string) {
 	t.Helper()
 	ids, err := loadgen.NewTraceIDs()
 	if err != nil {
@@ -205,7 +205,7 @@ func TestLateSpansAreCounted(t *testing.T) {
 }
 
 // made lets ids make n traces, by way of an attack whose requests go nowhere.
-func made(t *testing.T, ids *loadgen.TraceIDs, n int) []signal.TraceID {
+func made(t testing.TB, ids *loadgen.TraceIDs, n int) []signal.TraceID {
 	t.Helper()
 	var out []signal.TraceID
 	_, err := loadgen.Attack(t.Context(), loadgen.Plan{

@@ -46,6 +46,10 @@ type StoreOptions struct {
 	// DefaultHoldBytes. Beyond them the longest waiting are dropped.
 	Hold      time.Duration
 	HoldBytes int64
+
+	// Forget leaves kept spans to who takes them from Admit and Keep: Spans and
+	// Trace have none, and of SpanBytes each costs only its place in the index.
+	Forget bool
 }
 
 // A Store keeps the signals of one run in memory, within byte budgets. What
@@ -136,6 +140,16 @@ func (s *Store) Admit(spans []Span) []Span {
 	for i := range spans {
 		s.admit(&spans[i])
 	}
+	return s.since(before)
+}
+
+// since returns the spans kept since there were so many.
+func (s *Store) since(before int) []Span {
+	if s.opt.Forget {
+		kept := s.spans
+		s.spans = nil
+		return kept
+	}
 	return slices.Clone(s.spans[before:])
 }
 
@@ -165,6 +179,9 @@ func (s *Store) keep(sp *Span) {
 	}
 	key := spanKey{sp.TraceID, sp.SpanID}
 	size := sp.size()
+	if s.opt.Forget {
+		size = indexBytes
+	}
 	if s.counts.SpanBytes+size > s.opt.SpanBytes {
 		s.counts.DroppedSpans[DropOverBudget]++
 		delete(s.seen, key) // of one that had waited
@@ -174,9 +191,17 @@ func (s *Store) keep(sp *Span) {
 	kept := *sp
 	kept.Resource = s.intern(sp.Resource)
 	s.seen[key] = struct{}{}
-	s.traces[sp.TraceID] = append(s.traces[sp.TraceID], int32(len(s.spans)))
+	places := s.traces[sp.TraceID]
+	if !s.opt.Forget {
+		places = append(places, int32(len(s.spans)))
+	}
+	s.traces[sp.TraceID] = places
 	s.spans = append(s.spans, kept)
+	s.counts.Spans++
 }
+
+// indexBytes estimates what a span's entries in the store's indices cost.
+const indexBytes = 128
 
 // size estimates what the span costs in memory, the store's indices included.
 func (s *Span) size() int64 {
@@ -377,7 +402,7 @@ func (s *Store) Counts() StoreCounts {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	c := s.counts
-	c.Spans, c.Traces = int64(len(s.spans)), int64(len(s.traces))
+	c.Traces = int64(len(s.traces))
 	c.Series, c.Profiles = int64(len(s.order)), int64(len(s.profiles))
 	c.DroppedSpans = maps.Clone(c.DroppedSpans)
 	c.DroppedPoints = maps.Clone(c.DroppedPoints)

@@ -40,7 +40,7 @@ func (s *Store) Keep(traces ...TraceID) []Span {
 		s.release(w)
 	}
 	s.expire(time.Now())
-	return append([]Span(nil), s.spans[before:]...)
+	return s.since(before)
 }
 
 // Settle says that Keep has been told everything: what still waits is dropped,

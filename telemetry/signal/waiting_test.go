@@ -65,6 +65,22 @@ func TestStoreWaitsForTheClient(t *testing.T) {
 	})
 }
 
+// A store that forgets hands spans out and keeps only their names.
+func TestStoreForgets(t *testing.T) {
+	s := signal.NewStore(signal.StoreOptions{Forget: true, SpanBytes: 10_000})
+	total := 0
+	for i := range 100 {
+		total += len(s.Admit([]signal.Span{span(byte(i), 1, signal.KindServer), span(byte(i), 1, signal.KindServer)}))
+	}
+	c := s.Counts()
+	if total == 0 || int64(total) != c.Spans || c.Traces != c.Spans || c.Spans+c.DroppedSpans[signal.DropOverBudget] < 100 || c.SpanBytes > 11_000 {
+		t.Errorf("%d handed out, counts %+v", total, c)
+	}
+	if s.Spans() != nil || s.Trace(trace(1)) != nil || !s.HasServer(trace(1)) {
+		t.Error("it remembers too much, or too little")
+	}
+}
+
 // What waits is bounded; the longest waiting goes.
 func TestStoreBoundsWhatWaits(t *testing.T) {
 	s := signal.NewStore(signal.StoreOptions{Hold: time.Hour, HoldBytes: 10_000})
@@ -93,7 +109,7 @@ func TestStoreAccountsForEverySpan(t *testing.T) {
 		synctest.Test(t, func(*testing.T) {
 			s := signal.NewStore(signal.StoreOptions{
 				Known: ours, Hold: 5 * time.Second, HoldBytes: rapid.Int64Range(1, 5000).Draw(rt, "hold"),
-				SpanBytes: rapid.Int64Range(1, 10_000).Draw(rt, "budget"),
+				SpanBytes: rapid.Int64Range(1, 10_000).Draw(rt, "budget"), Forget: rapid.Bool().Draw(rt, "forget"),
 			})
 			sent, out := int64(0), map[string]int{}
 			named := map[byte]bool{}
