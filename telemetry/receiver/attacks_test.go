@@ -117,6 +117,9 @@ func TestAttacks(t *testing.T) {
 // Over a real connection a refused sender is answered, not cut off, and the
 // memory is that of the budget: many bombs at once.
 func TestBombsAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("making the bomb takes seconds")
+	}
 	rc, _ := newReceiver(receiver.Options{})
 	server := httptest.NewServer(rc)
 	defer server.Close()

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -35,6 +36,7 @@ func (rc *Receiver) GRPC() *grpc.Server {
 		grpc.MaxHeaderListSize(64<<10),
 		grpc.ConnectionTimeout(5*time.Second),
 		grpc.WaitForHandlers(true),
+		grpc.InTapHandle(rc.limitTime),
 		grpc.UnknownServiceHandler(rc.unknownService),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 2 * time.Minute, Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -52,6 +54,14 @@ func (rc *Receiver) GRPC() *grpc.Server {
 		}, nil)
 	}
 	return s
+}
+
+// limitTime bounds how long a request may take, from its headers on: a sender
+// that goes silent must not keep its room.
+func (rc *Receiver) limitTime(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	ctx, cancel := context.WithTimeout(ctx, rc.opt.RPCTimeout)
+	context.AfterFunc(ctx, cancel) // it ends with the request at the latest
+	return ctx, nil
 }
 
 func (rc *Receiver) maxMessage() int64 { return min(MaxMessage, rc.opt.MaxBody) }

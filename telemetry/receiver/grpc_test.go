@@ -190,6 +190,26 @@ func TestGRPCWithoutRoom(t *testing.T) {
 	}
 }
 
+// A sender that goes silent gets its room taken away again.
+func TestGRPCSilentSender(t *testing.T) {
+	rc, _ := newReceiver(receiver.Options{MaxInFlightBytes: receiver.MaxMessage, RPCTimeout: 100 * time.Millisecond})
+	conn := dial(t, rc)
+	silent, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := silent.RecvMsg(&coltrace.ExportTraceServiceResponse{}); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("the silent sender is told %v", err)
+	}
+	// Its room is free once it has been counted.
+	for rc.Stats().Refused[receiver.ReasonMalformed] == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := coltrace.NewTraceServiceClient(conn).Export(t.Context(), traceRequest()); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 // raw sends bytes that are no message.
 type raw struct{}
 

@@ -155,6 +155,8 @@ func grpcCode(httpStatus int) codes.Code {
 	switch httpStatus {
 	case http.StatusUnauthorized:
 		return codes.Unauthenticated
+	case http.StatusForbidden:
+		return codes.PermissionDenied
 	case http.StatusTooManyRequests, http.StatusRequestEntityTooLarge:
 		return codes.ResourceExhausted
 	case http.StatusMethodNotAllowed, http.StatusNotFound:

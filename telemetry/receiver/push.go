@@ -76,6 +76,8 @@ func connectCode(status int) string {
 	switch status {
 	case http.StatusUnauthorized:
 		return "unauthenticated"
+	case http.StatusForbidden:
+		return "permission_denied"
 	case http.StatusTooManyRequests, http.StatusRequestEntityTooLarge:
 		return "resource_exhausted"
 	case http.StatusMethodNotAllowed:

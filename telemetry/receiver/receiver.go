@@ -25,6 +25,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -34,6 +35,7 @@ import (
 const (
 	DefaultMaxBody          = 20 << 20
 	DefaultMaxInFlightBytes = 64 << 20
+	DefaultRPCTimeout       = 30 * time.Second
 )
 
 // Options say who may send, how much, and who takes it. The zero value
@@ -47,6 +49,9 @@ type Options struct {
 	MaxBody          int64 // bytes of one body, before and after decompression; 0 is DefaultMaxBody
 	MaxInFlightBytes int64 // bytes of all bodies being worked on, and what they decode to; 0 is DefaultMaxInFlightBytes
 
+	// RPCTimeout bounds one request over gRPC; 0 is DefaultRPCTimeout.
+	RPCTimeout time.Duration
+
 	// The callbacks are called inside the request, from many goroutines at
 	// once. What they are given is theirs to keep. Each Series has one point.
 	OnSpans   func([]signal.Span)
@@ -58,11 +63,12 @@ type Options struct {
 	ForwardOTLP, ForwardProfiles *Forwarder
 }
 
-// A Receiver is an http.Handler. It bounds bytes, not time: its http.Server
-// sets the timeouts.
+// A Receiver is an http.Handler. Over HTTP it bounds bytes, not time: its
+// http.Server sets the timeouts.
 type Receiver struct {
 	opt      Options
 	otlp     map[string]endpoint // by path
+	origins  http.CrossOriginProtection
 	inFlight budget
 	tally    tally
 }
@@ -71,6 +77,7 @@ type Receiver struct {
 func New(opt Options) *Receiver {
 	opt.MaxBody = cmp.Or(opt.MaxBody, DefaultMaxBody)
 	opt.MaxInFlightBytes = cmp.Or(opt.MaxInFlightBytes, DefaultMaxInFlightBytes)
+	opt.RPCTimeout = cmp.Or(opt.RPCTimeout, DefaultRPCTimeout)
 	if opt.OnSpans == nil {
 		opt.OnSpans = func([]signal.Span) {}
 	}
@@ -114,6 +121,9 @@ func (rc *Receiver) admit(w http.ResponseWriter, r *http.Request) *refusal {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return refuse(http.StatusMethodNotAllowed, ReasonMethod, "method %s: use POST", r.Method)
+	}
+	if err := rc.origins.Check(r); err != nil {
+		return refuse(http.StatusForbidden, ReasonOrigin, "a web page may not send telemetry from another origin: %v", err)
 	}
 	if !rc.authorized(r.Header.Get) {
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -19,6 +19,7 @@ const (
 	ReasonPath         Reason = "path"
 	ReasonMethod       Reason = "method"
 	ReasonUnauthorized Reason = "unauthorized"
+	ReasonOrigin       Reason = "origin" // sent by a page in a browser
 	ReasonMediaType    Reason = "media_type"
 	ReasonTooLarge     Reason = "too_large"
 	ReasonBusy         Reason = "busy"
