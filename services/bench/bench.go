@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
@@ -299,13 +300,32 @@ func (r *run) settle(result *loadgen.Result) {
 		r.stage("stopping the target")
 		r.child.stop(r.Cut)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), joinWait)
-	defer cancel()
 	r.signals.detach()
 	if r.Signals == nil {
+		r.stage("closing the receivers")
+		ctx, end := untilCut(joinWait, r.Cut)
 		r.signals.Close(ctx)
+		end()
 	}
 	r.doc.Tabulate(result, r.kept)
+}
+
+// untilCut returns a context that ends after wait, or when cut is closed. end
+// ends it, and must be called.
+func untilCut(wait time.Duration, cut <-chan struct{}) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-cut:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel()
+		watch.Wait()
+	}
 }
 
 // conclude archives the end, reads the archive back and explains it: what is

@@ -328,3 +328,34 @@ func TestCloseFinishesAndFlushes(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// A collector that hangs delays the end of a run no longer than its user
+// likes, and what it did not take is counted.
+func TestACutEndsForwarding(t *testing.T) {
+	hung := make(chan struct{})
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-hung
+	}))
+	defer collector.Close()
+	defer close(hung)
+	s, err := Listen(ListenOptions{Private: true, ForwardOTLP: collector.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attached(t, s, time.Second)
+	res, err := http.Post(s.OTLP+"/v1/logs", "application/json", strings.NewReader(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{},{}]}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	cut := make(chan struct{})
+	close(cut)
+	ctx, end := untilCut(time.Hour, cut)
+	defer end()
+	s.Close(ctx)
+	if x := s.forwarded(); x["forward_logs_lost_shutdown"] != 2 || len(x) != 1 {
+		t.Errorf("books %v", x)
+	}
+}

@@ -61,7 +61,7 @@ func TestAttacks(t *testing.T) {
 		t.Skip("making the bombs takes seconds")
 	}
 	gz := []string{"Content-Encoding", "gzip"}
-	big := bomb(100 << 20)
+	big := bomb(32 << 20)
 	nested := nestedValue(2_000_000)
 	if n := len(nested); n < 18<<20 || n > 20<<20 {
 		t.Fatalf("the nested body has %d bytes", n)
@@ -123,7 +123,7 @@ func TestBombsAtOnce(t *testing.T) {
 	rc, _ := newReceiver(receiver.Options{})
 	server := httptest.NewServer(rc)
 	defer server.Close()
-	body := bomb(64 << 20)
+	body := bomb(32 << 20)
 	answers := make(chan int)
 	const n = 12
 	for range n {
