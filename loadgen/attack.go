@@ -18,6 +18,9 @@ type Options struct {
 	Timer Timer
 	// RunID is carried by Baggage members of that value.
 	RunID string
+	// IDs makes the trace ids, for who wants to know them again. Nil makes
+	// ids of the attack's own.
+	IDs *TraceIDs
 	// Baggage is sent with every request.
 	Baggage []BaggageMember
 	// OnSecond gets every second of the run, in order, and a last, shorter
@@ -293,7 +296,7 @@ func (a *attack) exchange(w *worker, t *task) (x *Exchange, counted bool) {
 		Iteration: it.number, Journey: it.journey, Step: r.step, Phase: t.phase, User: it.user,
 		Intended: t.due, Sent: a.now(),
 	}
-	r.identify(x, a.plan.TraceShare)
+	r.ids.identify(x, a.plan.TraceShare)
 	if !a.rec.begin(w, x) {
 		return x, false
 	}

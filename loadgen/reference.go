@@ -28,7 +28,7 @@ func Reference(ctx context.Context, plan Plan, opts Options, n int) (mean time.D
 	for i := 0; i <= n && ctx.Err() == nil; i++ {
 		for _, r := range a.requests[0] {
 			x := Exchange{Step: r.step, Sent: a.now()}
-			r.identify(&x, 0)
+			r.ids.identify(&x, 0)
 			client.Do(r, &x)
 			x.Done = a.now()
 			if !x.OK() {

@@ -1,16 +1,12 @@
 package loadgen
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"math"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 )
 
 // A Client carries out exchanges one at a time, as one browser would on one
@@ -29,7 +25,7 @@ type Request struct {
 	step   int      // index into Plan.Steps()
 	head   []byte   // request line and headers, up to the trace context
 	bagged [][]byte // the baggage header, by phase
-	ids    *ids
+	ids    *TraceIDs
 	traced bool // the step brings trace headers of its own
 }
 
@@ -80,9 +76,11 @@ func buildRequests(p *Plan, opts Options) ([][]*Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("target %q: %w", p.Target, err)
 	}
-	ids, err := newIDs()
-	if err != nil {
-		return nil, err
+	ids := opts.IDs
+	if ids == nil {
+		if ids, err = NewTraceIDs(); err != nil {
+			return nil, err
+		}
 	}
 	names := p.Steps()
 	out := make([][]*Request, len(p.Journeys))
@@ -151,29 +149,3 @@ func baggage(opts Options, phase, step, journey string) []byte {
 	}
 	return []byte("baggage: " + strings.Join(members, ",") + "\r\n")
 }
-
-// identify gives x its place in a trace. share of the exchanges is sampled.
-func (r *Request) identify(x *Exchange, share float64) {
-	n := r.ids.next()
-	binary.BigEndian.PutUint64(x.TraceID[:8], mix(r.ids.high^n))
-	binary.BigEndian.PutUint64(x.TraceID[8:], mix(r.ids.low+n)|1)
-	binary.BigEndian.PutUint64(x.SpanID[:], mix(r.ids.high+n)|1)
-	x.Sampled = share >= 1 || (share > 0 && mix(r.ids.low^n) < uint64(share*math.MaxUint64))
-}
-
-// ids makes trace ids that no other run makes: they start from the system's
-// random source, not from the plan's seed, and are never zero.
-type ids struct {
-	high, low uint64
-	n         atomic.Uint64
-}
-
-func newIDs() (*ids, error) {
-	var b [16]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return nil, fmt.Errorf("random trace ids: %w", err)
-	}
-	return &ids{high: binary.BigEndian.Uint64(b[:8]), low: binary.BigEndian.Uint64(b[8:])}, nil
-}
-
-func (i *ids) next() uint64 { return i.n.Add(1) }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
@@ -39,9 +40,13 @@ type Config struct {
 	// Executable is this program, started again as the bundled target; the
 	// running one when empty.
 	Executable string
-	// OTLP and Profiles are the addresses the receivers listen on; when
-	// empty the usual ports on loopback, or free ones where those are taken.
-	OTLP, Profiles string
+	// OTLP, GRPC and Profiles are the addresses the receivers listen on; when
+	// empty the usual ports on loopback, or free ones where those are taken. A
+	// bundled target needs no GRPC.
+	OTLP, GRPC, Profiles string
+	// ForwardOTLP and ForwardProfiles are base URLs of receivers that get what
+	// this run receives; empty is none.
+	ForwardOTLP, ForwardProfiles string
 	// Token, when set, must come with all telemetry. A bundled target gets
 	// one of its own.
 	Token string
@@ -67,6 +72,7 @@ type Started struct {
 	TargetProcs int
 	Reference   *archive.Reference // nil when none was taken
 	OTLP        string             // base URL of the OTLP receiver
+	GRPC        string             // same, over gRPC; "" when there is none
 	Profiles    string             // base URL of the profile receiver
 	Plan        loadgen.Plan
 }
@@ -114,6 +120,7 @@ type run struct {
 	plan     loadgen.Plan
 	archive  *archive.Writer
 	signals  *Signals
+	ids      *loadgen.TraceIDs
 	child    *child
 	exporter *exporter.Exporter
 	watch    watch
@@ -167,6 +174,11 @@ func (r *run) identify() error {
 	if err := CheckID(r.ID); err != nil {
 		return err
 	}
+	ids, err := loadgen.NewTraceIDs()
+	if err != nil {
+		return err
+	}
+	r.ids = ids
 	if r.Dir == "" {
 		r.Dir = filepath.Join(cmp.Or(r.Runs, "runs"), r.ID)
 	}
@@ -182,13 +194,16 @@ func (r *run) start(ctx context.Context, bundled bool) error {
 		r.Token = newToken()
 	}
 	if r.signals == nil {
-		s, err := Listen(ListenOptions{OTLP: r.OTLP, Profiles: r.Profiles, Token: r.Token, Private: bundled})
+		s, err := Listen(ListenOptions{
+			OTLP: r.OTLP, GRPC: r.GRPC, Profiles: r.Profiles, Token: r.Token, Private: bundled,
+			ForwardOTLP: r.ForwardOTLP, ForwardProfiles: r.ForwardProfiles,
+		})
 		if err != nil {
 			return err
 		}
 		r.signals = s
 	}
-	r.signals.attach(r.archive)
+	r.signals.attach(r.archive, r.ids, r.plan.Timeout)
 	if bundled {
 		r.stage("starting the target")
 		c, err := startTarget(ctx, r)
@@ -268,6 +283,7 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 	}
 	return loadgen.Attack(ctx, r.plan, loadgen.Options{
 		RunID:    r.ID,
+		IDs:      r.ids,
 		Baggage:  baggage(),
 		OnSecond: r.second,
 		Cut:      r.Cut,
@@ -277,7 +293,7 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 func (r *run) started() Started {
 	s := Started{
 		ID: r.ID, Dir: r.Dir, Target: r.plan.Target, Bundled: r.child != nil,
-		OTLP: r.signals.OTLP, Profiles: r.signals.Profiles, Plan: r.plan,
+		OTLP: r.signals.OTLP, GRPC: r.signals.GRPC, Profiles: r.signals.Profiles, Plan: r.plan,
 		TargetProcs: r.doc.Environment.TargetProcs, Reference: r.doc.Environment.Reference,
 	}
 	if r.child != nil {
@@ -303,6 +319,7 @@ func baggage() []loadgen.BaggageMember {
 func (r *run) second(s loadgen.Second) {
 	_ = r.archive.Second(s)
 	r.exporter.Second(s)
+	r.signals.keep(s.Kept)
 	r.kept = append(r.kept, s.Kept...)
 	if r.OnProgress != nil {
 		r.OnProgress(r.watch.second(s, r.signals.store))
@@ -340,18 +357,38 @@ func (r *run) settle(result *loadgen.Result) {
 		r.broken = r.child.ended()
 	}
 	r.stage("waiting for the spans of this run")
+	r.signals.settle()
 	r.signals.join(r.kept, joinWait, r.Cut)
 	if r.child != nil {
 		r.stage("stopping the target")
 		r.child.stop(r.Cut)
 	}
-	ctx, cancel := r.lastWait()
-	defer cancel()
 	r.signals.detach()
 	if r.Signals == nil {
+		r.stage("closing the receivers")
+		ctx, end := untilCut(joinWait, r.Cut)
 		r.signals.Close(ctx)
+		end()
 	}
 	r.doc.Tabulate(result, r.kept)
+}
+
+// untilCut returns a context that ends after wait, or when cut is closed. end
+// ends it, and must be called.
+func untilCut(wait time.Duration, cut <-chan struct{}) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-cut:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel()
+		watch.Wait()
+	}
 }
 
 // abandon ends what was started for a run that will not take place.
@@ -389,7 +426,7 @@ func (r *run) reference(ctx context.Context) error {
 	r.stage(fmt.Sprintf("measuring the target alone: %d iterations in a row, %s at most", referenceRequests, referenceWait))
 	ctx, cancel := context.WithTimeout(ctx, referenceWait)
 	defer cancel()
-	mean, n, err := loadgen.Reference(ctx, r.plan, loadgen.Options{RunID: r.ID}, referenceRequests)
+	mean, n, err := loadgen.Reference(ctx, r.plan, loadgen.Options{RunID: r.ID, IDs: r.ids}, referenceRequests)
 	if err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func TestUsualPortsGiveWayWhenTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close(context.Background())
-	if a.OTLP == b.OTLP || a.Profiles == b.Profiles {
+	if a.OTLP == b.OTLP || a.Profiles == b.Profiles || a.GRPC == b.GRPC {
 		t.Errorf("%s and %s, %s and %s", a.OTLP, b.OTLP, a.Profiles, b.Profiles)
 	}
 	for _, s := range []*Signals{a, b} {

@@ -91,9 +91,11 @@ func spoil(run *archive.Run, why error) {
 	run.Exit = exitOf(run.Verdict, run.Stopped)
 }
 
-// exported accounts for our own export: what was lost of it, and how many of
-// the kept exchanges became client spans.
+// exported accounts for what left this process: what was passed on of what was
+// received, what was lost of our own export, and how many of the kept exchanges
+// became client spans.
 func (r *run) exported(s *archive.Signals) {
+	s.Forwarded = r.signals.forwarded()
 	if r.exporter == nil {
 		return
 	}

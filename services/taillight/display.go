@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/services/bench"
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 // display shows a run as it goes: a few lines drawn over themselves on a
@@ -50,9 +51,17 @@ func (d *display) start(s bench.Started) {
 
 // environment prints what makes a service send this run its telemetry.
 func (d *display) environment(s bench.Started) {
-	fmt.Fprintf(d.out, "to see inside it, start the service with\n"+
-		"  OTEL_EXPORTER_OTLP_ENDPOINT=%s OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_BSP_SCHEDULE_DELAY=500\n"+
-		"  PYROSCOPE_SERVER_ADDRESS=%s\n", s.OTLP, s.Profiles)
+	// Batches of the default 5 s would still be under way when the run ends,
+	// and points that are differences are not kept.
+	const settings = "OTEL_BSP_SCHEDULE_DELAY=500 OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"
+	const line = "  OTEL_EXPORTER_OTLP_ENDPOINT=%s OTEL_EXPORTER_OTLP_PROTOCOL=%s " + settings + "\n"
+	fmt.Fprint(d.out, "to see inside it, start the service with\n")
+	fmt.Fprintf(d.out, line, s.OTLP, "http/protobuf")
+	if s.GRPC != "" {
+		fmt.Fprint(d.out, "or, where it speaks gRPC, with\n")
+		fmt.Fprintf(d.out, line, s.GRPC, "grpc")
+	}
+	fmt.Fprintf(d.out, "and its profiler with\n  %s=%s\n", names.EnvPyroscope, s.Profiles)
 }
 
 // progress shows a second.

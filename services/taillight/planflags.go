@@ -14,6 +14,7 @@ import (
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/loadgen/plan"
 	"github.com/taillight-load/taillight/services/bench"
+	"github.com/taillight-load/taillight/telemetry/receiver"
 )
 
 // planOptions are the flags that change a plan and say where its run goes. A
@@ -29,7 +30,9 @@ type planOptions struct {
 	traceShare float64
 	id, out    string
 	runs       string
-	flags      *pflag.FlagSet
+
+	forwardOTLP, forwardProfiles string
+	flags                        *pflag.FlagSet
 }
 
 func (o *planOptions) register(f *pflag.FlagSet) {
@@ -45,6 +48,8 @@ func (o *planOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.id, "id", "", "run id: letters, digits, dots, _ and -; minted when empty")
 	f.StringVar(&o.out, "out", "", "directory of the run (default RUNS/ID)")
 	f.StringVar(&o.runs, "runs", "runs", "directory that holds the runs")
+	f.StringVar(&o.forwardOTLP, "forward-otlp", "", "pass received OTLP on to the receiver at `URL`, such as http://collector:4318")
+	f.StringVar(&o.forwardProfiles, "forward-profiles", "", "pass received profiles on to the Pyroscope at `URL`, such as http://pyroscope:4040")
 }
 
 // plan reads the named plan, a built-in test or a file, and puts the flags
@@ -129,6 +134,18 @@ func (o *planOptions) overrides() (plan.Overrides, error) {
 	return v, nil
 }
 
+// checkForwards checks the addresses that telemetry is passed on to.
+func (o *planOptions) checkForwards() error {
+	for _, flag := range []string{"forward-otlp", "forward-profiles"} {
+		if address := o.flags.Lookup(flag).Value.String(); address != "" {
+			if _, err := receiver.ForwardAddress(address); err != nil {
+				return usageError{fmt.Errorf("--%s: %w", flag, err)}
+			}
+		}
+	}
+	return nil
+}
+
 // parseTime reads Go's durations, and plain numbers as seconds, as Locust does.
 func parseTime(s string) (time.Duration, error) {
 	if n, err := strconv.ParseFloat(s, 64); err == nil {
@@ -140,6 +157,7 @@ func parseTime(s string) (time.Duration, error) {
 // config is the run of a plan.
 func (o *planOptions) config(w *world, p loadgen.Plan) bench.Config {
 	cfg := bench.Config{Plan: p, ID: o.id, Dir: o.out, Runs: o.runs, Version: w.version}
+	cfg.ForwardOTLP, cfg.ForwardProfiles = o.forwardOTLP, o.forwardProfiles
 	cfg.Command = append([]string{"taillight"}, w.args...)
 	return cfg
 }

@@ -65,6 +65,9 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	if err := o.checkExports(); err != nil {
 		return usageError{err}
 	}
+	if err := o.checkForwards(); err != nil {
+		return err
+	}
 	out := w.stdout
 	if o.json {
 		out = w.stderr

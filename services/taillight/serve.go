@@ -22,9 +22,9 @@ import (
 
 type serveOptions struct {
 	planOptions
-	web, otlp, profiles string
-	autorun             string
-	wait                time.Duration
+	web, otlp, grpc, profiles string
+	autorun                   string
+	wait                      time.Duration
 }
 
 func serveCommand(w *world) *cobra.Command {
@@ -41,6 +41,7 @@ func serveCommand(w *world) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.web, "web", "127.0.0.1:8089", "`HOST:PORT` of the page")
 	f.StringVar(&o.otlp, "otlp", "127.0.0.1:4318", "`HOST:PORT` that receives OTLP over HTTP")
+	f.StringVar(&o.grpc, "otlp-grpc", "", "`HOST:PORT` that receives OTLP over gRPC (default 127.0.0.1:4317, or a free port)")
 	f.StringVar(&o.profiles, "profiles", "127.0.0.1:4040", "`HOST:PORT` that receives profiles as Pyroscope does")
 	f.StringVar(&o.autorun, "autorun", "", "`PLAN` to run on start: a built-in test or a file")
 	f.DurationVar(&o.wait, "wait", 2*time.Minute, "how long to wait for the host before --autorun gives up")
@@ -49,14 +50,19 @@ func serveCommand(w *world) *cobra.Command {
 }
 
 // Once it is interrupted, serve waits so long for answers and telemetry and so
-// long for readers of the page: together with what a run still sends and
-// writes, that is less than the 20 s which docker compose grants.
+// long for readers of the page and for what is still to be passed on: together
+// with what a run still sends and writes, that is less than the 20 s which
+// docker compose grants.
 const (
 	serveDrain = 6 * time.Second
 	pageDrain  = time.Second
+	serveEnd   = 4 * time.Second
 )
 
 func serve(ctx context.Context, w *world, o *serveOptions) error {
+	if err := o.checkForwards(); err != nil {
+		return err
+	}
 	p, err := o.autorunPlan()
 	if err != nil {
 		return err
@@ -65,11 +71,18 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	signals, err := bench.Listen(bench.ListenOptions{OTLP: o.otlp, Profiles: o.profiles})
+	signals, err := bench.Listen(bench.ListenOptions{
+		OTLP: o.otlp, GRPC: o.grpc, Profiles: o.profiles,
+		ForwardOTLP: o.forwardOTLP, ForwardProfiles: o.forwardProfiles,
+	})
 	if err != nil {
 		return err
 	}
-	defer signals.Close(ctx)
+	defer func() {
+		end, cancel := context.WithTimeout(context.Background(), serveEnd)
+		defer cancel()
+		signals.Close(end)
+	}()
 	web, err := net.Listen("tcp", o.web)
 	if err != nil {
 		return fmt.Errorf("page: %w: choose another address by --web", err)
@@ -78,7 +91,7 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 		Handler: runsPage(o.runs), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
-	fmt.Fprintf(w.stdout, "page      http://%s\nOTLP      %s\nprofiles  %s\n", web.Addr(), signals.OTLP, signals.Profiles)
+	fmt.Fprintf(w.stdout, "page      http://%s\nOTLP      %s\ngRPC      %s\nprofiles  %s\n", web.Addr(), signals.OTLP, signals.GRPC, signals.Profiles)
 	var owned sync.WaitGroup
 	defer owned.Wait()
 	owned.Go(func() {

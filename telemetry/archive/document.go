@@ -159,9 +159,10 @@ type Signals struct {
 	Spans        SpanCount           `json:"spans"`
 	Profiles     int                 `json:"profiles"`
 	Flights      int                 `json:"flights"`
-	Points       int                 `json:"points"`             // metric points
-	Coverage     float64             `json:"coverage"`           // share of kept, sampled exchanges joined to a server span
-	Exporter     map[string]int64    `json:"exporter,omitempty"` // drops of our own export, by reason
+	Points       int                 `json:"points"`              // metric points
+	Coverage     float64             `json:"coverage"`            // share of kept, sampled exchanges joined to a server span
+	Exporter     map[string]int64    `json:"exporter,omitempty"`  // drops of our own export, by reason
+	Forwarded    map[string]int64    `json:"forwarded,omitempty"` // what was passed on of what was received, by unit and outcome
 	ClientSpans  *ClientSpans        `json:"client_spans,omitempty"`
 }
 

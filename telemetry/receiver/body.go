@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -8,6 +9,9 @@ import (
 	"strings"
 	"sync/atomic"
 )
+
+// errNoRoom ends a read that the budget has no more room for.
+var errNoRoom = errors.New("no room")
 
 // A budget is a number of bytes that may be held at once.
 type budget struct{ left atomic.Int64 }
@@ -36,22 +40,49 @@ func (h *hold) grow(n int64) bool {
 
 func (h *hold) release() { h.from.left.Add(h.bytes) }
 
-// readBody reads a request's body, decompressed.
-func (rc *Receiver) readBody(w http.ResponseWriter, r *http.Request, h *hold) ([]byte, *refusal) {
+// shrink gives back n bytes.
+func (h *hold) shrink(n int64) {
+	h.from.left.Add(n)
+	h.bytes -= n
+}
+
+// readBody reads a request's body, decompressed, and for a forwarder also as
+// it came; raw is nil when nobody wants it.
+func (rc *Receiver) readBody(w http.ResponseWriter, r *http.Request, h *hold, to *Forwarder) (body, raw []byte, ref *refusal) {
 	var src io.Reader = http.MaxBytesReader(w, r.Body, rc.opt.MaxBody)
 	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
+		body, ref = rc.readAll("body", src, h)
+		return body, body, ref
 	case "gzip":
-		gz, err := gzip.NewReader(src)
-		if err != nil {
-			return nil, rc.readError("body", err)
-		}
-		src = gz
 	default:
-		return nil, refuse(http.StatusUnsupportedMediaType, ReasonMediaType,
+		return nil, nil, refuse(http.StatusUnsupportedMediaType, ReasonMediaType,
 			"content encoding %q: use gzip or identity", encoding)
 	}
-	return rc.readAll("body", src, h)
+	var asSent bytes.Buffer
+	if to != nil {
+		src = io.TeeReader(src, &copying{to: &asSent, hold: h})
+	}
+	gz, err := gzip.NewReader(src)
+	if err != nil {
+		return nil, nil, rc.readError("body", err)
+	}
+	body, ref = rc.readAll("body", gz, h)
+	return body, asSent.Bytes(), ref
+}
+
+// copying keeps what is read through it, within the budget.
+type copying struct {
+	to   *bytes.Buffer
+	hold *hold
+}
+
+// Write implements io.Writer.
+func (c *copying) Write(p []byte) (int, error) {
+	if !c.hold.grow(int64(len(p))) {
+		return 0, errNoRoom
+	}
+	return c.to.Write(p)
 }
 
 // readAll reads what to the end. The buffer grows with what has come, never
@@ -84,8 +115,11 @@ func (rc *Receiver) readAll(what string, src io.Reader, h *hold) ([]byte, *refus
 
 func (rc *Receiver) readError(what string, err error) *refusal {
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	switch {
+	case errors.As(err, &tooLarge):
 		return rc.tooLarge(what)
+	case errors.Is(err, errNoRoom):
+		return rc.busy()
 	}
 	return refuse(http.StatusBadRequest, ReasonMalformed, "%s cannot be read: %v", what, err)
 }

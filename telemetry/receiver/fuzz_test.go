@@ -105,3 +105,28 @@ func FuzzIngest(f *testing.F) {
 		}
 	})
 }
+
+func FuzzPush(f *testing.F) {
+	cpu := pprofOf(f, "samples/count", "cpu/nanoseconds")
+	labels := map[string]string{"service_name": "a", "__name__": "process_cpu", "k": "v"}
+	f.Add(pushBody(labels, cpu), false, false)
+	f.Add(zipped(pushBody(labels, cpu)), false, true)
+	f.Add(pushJSON(f, labels, cpu), true, false)
+	f.Add([]byte("\x0a\x00\x0a\x02\x12\x00"), false, false)
+	f.Fuzz(func(t *testing.T, body []byte, js, gz bool) {
+		rc, in := newReceiver(small())
+		contentType, headers := protoType, []string(nil)
+		if js {
+			contentType = jsonType
+		}
+		if gz {
+			headers = []string{"Content-Encoding", "gzip"}
+		}
+		checkAnswer(t, rc, in, post(rc, pushPath, contentType, body, headers...).Code)
+		for _, p := range in.profiles {
+			if p.Service == "" || p.Type == "" || p.Start <= 0 || p.End < p.Start || p.Labels == nil {
+				t.Errorf("an invalid profile was taken: %+v", p)
+			}
+		}
+	})
+}

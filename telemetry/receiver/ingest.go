@@ -45,7 +45,7 @@ func (rc *Receiver) takeProfile(w http.ResponseWriter, r *http.Request) *refusal
 	}
 	h := &hold{from: &rc.inFlight}
 	defer h.release()
-	body, ref := rc.readBody(w, r, h)
+	body, raw, ref := rc.readBody(w, r, h, rc.opt.ForwardProfiles)
 	if ref != nil {
 		return ref
 	}
@@ -65,6 +65,7 @@ func (rc *Receiver) takeProfile(w http.ResponseWriter, r *http.Request) *refusal
 		s.Profiles++
 		s.Bytes += int64(len(body))
 	})
+	rc.opt.ForwardProfiles.Forward(parcelOf(r, "/ingest?"+r.URL.RawQuery, raw, UnitProfiles, 1))
 	return nil
 }
 
@@ -140,10 +141,7 @@ func (rc *Receiver) profileOf(up upload, h *hold) (signal.Profile, *refusal) {
 	if ref := rc.weigh(pprofMessages(plain), h); ref != nil {
 		return signal.Profile{}, ref
 	}
-	parsed, err := profile.ParseUncompressed(plain)
-	if err == nil {
-		err = parsed.CheckValid()
-	}
+	parsed, err := parse(plain)
 	if err != nil {
 		return signal.Profile{}, refuse(http.StatusBadRequest, ReasonMalformed, "profile is not pprof: %v", err)
 	}
@@ -159,6 +157,20 @@ func (rc *Receiver) profileOf(up upload, h *hold) (signal.Profile, *refusal) {
 		p.Data = zip(plain)
 	}
 	return p, nil
+}
+
+// parse reads a profile. A parser that panics on what a stranger sent has only
+// found one more way to say that it is no profile.
+func parse(plain []byte) (p *profile.Profile, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			p, err = nil, fmt.Errorf("the parser gave up: %v", fault)
+		}
+	}()
+	if p, err = profile.ParseUncompressed(plain); err == nil {
+		err = p.CheckValid()
+	}
+	return p, err
 }
 
 func zip(plain []byte) []byte {

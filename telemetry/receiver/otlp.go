@@ -62,17 +62,46 @@ func codecOf(r *http.Request) (codec, *refusal) {
 		"content type %q: use application/x-protobuf or application/json", sent)
 }
 
-// serveOTLP decodes the body into req, lets take hand on what it holds, and
-// sends take's answer.
-func (rc *Receiver) serveOTLP(w http.ResponseWriter, r *http.Request, req proto.Message, take func() proto.Message) {
+// An endpoint is one of OTLP's services.
+type endpoint struct {
+	path    string               // over HTTP
+	service string               // over gRPC; its only method is Export
+	unit    string               // what its requests hold, for the forwarder's books
+	request func() proto.Message // an empty one
+	// take hands on what a request holds, and returns the answer and how many
+	// units there were, rejected ones included.
+	take func(*Receiver, proto.Message) (answer proto.Message, units int64)
+}
+
+func endpoints() []endpoint {
+	return []endpoint{
+		{
+			path: "/v1/traces", service: coltrace.TraceService_ServiceDesc.ServiceName, unit: UnitSpans,
+			request: func() proto.Message { return &coltrace.ExportTraceServiceRequest{} },
+			take:    (*Receiver).takeTraces,
+		},
+		{
+			path: "/v1/metrics", service: colmetrics.MetricsService_ServiceDesc.ServiceName, unit: UnitPoints,
+			request: func() proto.Message { return &colmetrics.ExportMetricsServiceRequest{} },
+			take:    (*Receiver).takeMetrics,
+		},
+		{
+			path: "/v1/logs", service: collogs.LogsService_ServiceDesc.ServiceName, unit: UnitLogs,
+			request: func() proto.Message { return &collogs.ExportLogsServiceRequest{} },
+			take:    (*Receiver).takeLogs,
+		},
+	}
+}
+
+// serveOTLP answers one request over HTTP.
+func (rc *Receiver) serveOTLP(w http.ResponseWriter, r *http.Request, e endpoint) {
 	c, ref := codecOf(r)
 	if early := rc.admit(w, r); early != nil {
 		ref = early
 	}
+	var answer proto.Message
 	if ref == nil {
-		h := &hold{from: &rc.inFlight}
-		defer h.release()
-		ref = rc.decode(w, r, c, req, h)
+		answer, ref = rc.export(w, r, c, e)
 	}
 	if ref != nil {
 		rc.tally.refuse(ref)
@@ -80,7 +109,24 @@ func (rc *Receiver) serveOTLP(w http.ResponseWriter, r *http.Request, req proto.
 		c.write(w, ref.status, status.New(grpcCode(ref.status), ref.message).Proto())
 		return
 	}
-	c.write(w, http.StatusOK, take())
+	c.write(w, http.StatusOK, answer)
+}
+
+// export reads, takes and forwards the body of one request.
+func (rc *Receiver) export(w http.ResponseWriter, r *http.Request, c codec, e endpoint) (proto.Message, *refusal) {
+	h := &hold{from: &rc.inFlight}
+	defer h.release()
+	body, raw, ref := rc.readBody(w, r, h, rc.opt.ForwardOTLP)
+	if ref != nil {
+		return nil, ref
+	}
+	req := e.request()
+	if ref := rc.decode(c, body, req, h); ref != nil {
+		return nil, ref
+	}
+	answer, units := e.take(rc, req)
+	rc.opt.ForwardOTLP.Forward(parcelOf(r, e.path, raw, e.unit, units))
+	return answer, nil
 }
 
 func (c codec) write(w http.ResponseWriter, code int, answer proto.Message) {
@@ -92,11 +138,8 @@ func (c codec) write(w http.ResponseWriter, code int, answer proto.Message) {
 	_, _ = w.Write(body) // the sender went away; nobody is left to tell
 }
 
-func (rc *Receiver) decode(w http.ResponseWriter, r *http.Request, c codec, req proto.Message, h *hold) *refusal {
-	body, ref := rc.readBody(w, r, h)
-	if ref != nil {
-		return ref
-	}
+// decode turns a body into req, within the budget.
+func (rc *Receiver) decode(c codec, body []byte, req proto.Message, h *hold) *refusal {
 	if ref := rc.weigh(c.messages(body, req), h); ref != nil {
 		return ref
 	}
@@ -112,16 +155,18 @@ func grpcCode(httpStatus int) codes.Code {
 	switch httpStatus {
 	case http.StatusUnauthorized:
 		return codes.Unauthenticated
+	case http.StatusForbidden:
+		return codes.PermissionDenied
 	case http.StatusTooManyRequests, http.StatusRequestEntityTooLarge:
 		return codes.ResourceExhausted
-	case http.StatusMethodNotAllowed:
+	case http.StatusMethodNotAllowed, http.StatusNotFound:
 		return codes.Unimplemented
 	}
 	return codes.InvalidArgument
 }
 
-func (rc *Receiver) takeTraces(req *coltrace.ExportTraceServiceRequest) proto.Message {
-	spans, rejected := spansOf(req)
+func (rc *Receiver) takeTraces(m proto.Message) (proto.Message, int64) {
+	spans, rejected := spansOf(m.(*coltrace.ExportTraceServiceRequest))
 	if len(spans) > 0 {
 		rc.opt.OnSpans(spans)
 	}
@@ -133,11 +178,11 @@ func (rc *Receiver) takeTraces(req *coltrace.ExportTraceServiceRequest) proto.Me
 	if n, message := rejected.answer(); n > 0 {
 		answer.PartialSuccess = &coltrace.ExportTracePartialSuccess{RejectedSpans: n, ErrorMessage: message}
 	}
-	return answer
+	return answer, int64(len(spans)) + rejected.sum()
 }
 
-func (rc *Receiver) takeMetrics(req *colmetrics.ExportMetricsServiceRequest) proto.Message {
-	series, rejected := seriesOf(req)
+func (rc *Receiver) takeMetrics(m proto.Message) (proto.Message, int64) {
+	series, rejected := seriesOf(m.(*colmetrics.ExportMetricsServiceRequest))
 	if len(series) > 0 {
 		rc.opt.OnSeries(series)
 	}
@@ -149,18 +194,18 @@ func (rc *Receiver) takeMetrics(req *colmetrics.ExportMetricsServiceRequest) pro
 	if n, message := rejected.answer(); n > 0 {
 		answer.PartialSuccess = &colmetrics.ExportMetricsPartialSuccess{RejectedDataPoints: n, ErrorMessage: message}
 	}
-	return answer
+	return answer, int64(len(series)) + rejected.sum()
 }
 
 // takeLogs counts records and lets them go: a target that sends logs as well
 // must not see errors for it.
-func (rc *Receiver) takeLogs(req *collogs.ExportLogsServiceRequest) proto.Message {
-	n := 0
-	for _, r := range req.GetResourceLogs() {
+func (rc *Receiver) takeLogs(m proto.Message) (proto.Message, int64) {
+	n := int64(0)
+	for _, r := range m.(*collogs.ExportLogsServiceRequest).GetResourceLogs() {
 		for _, sc := range r.GetScopeLogs() {
-			n += len(sc.GetLogRecords())
+			n += int64(len(sc.GetLogRecords()))
 		}
 	}
-	rc.tally.update(func(s *Stats) { s.Logs += int64(n) })
-	return &collogs.ExportLogsServiceResponse{}
+	rc.tally.update(func(s *Stats) { s.Logs += n })
+	return &collogs.ExportLogsServiceResponse{}, n
 }

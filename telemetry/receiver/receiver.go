@@ -1,10 +1,14 @@
-// Package receiver is the inbox of a run: an http.Handler that takes what a
-// service under test already knows how to send and turns it into the plain
-// data of package signal.
+// Package receiver is the inbox of a run: it takes what a service under test
+// already knows how to send and turns it into the plain data of package
+// signal. Over HTTP it is a handler of
 //
 //	POST /v1/traces, /v1/metrics   OTLP/HTTP, protobuf or JSON
 //	POST /v1/logs                  OTLP/HTTP; counted, not kept
-//	POST /ingest, /pyroscope/ingest  Pyroscope's push API, pprof only
+//	POST /ingest, /pyroscope/ingest  Pyroscope's first push API, pprof only
+//	POST /push.v1.PusherService/Push  its second, protobuf or JSON
+//
+// and over gRPC a server of OTLP's three services. Both share one budget, one
+// token and one set of counts.
 //
 // Nothing is queued: a callback runs inside its request and slows its sender
 // down, so that memory is bounded by the bodies in flight. Whoever sends too
@@ -21,11 +25,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
-
-	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
-	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
-	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	"google.golang.org/protobuf/proto"
+	"time"
 
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -35,6 +35,7 @@ import (
 const (
 	DefaultMaxBody          = 20 << 20
 	DefaultMaxInFlightBytes = 64 << 20
+	DefaultRPCTimeout       = 30 * time.Second
 )
 
 // Options say who may send, how much, and who takes it. The zero value
@@ -48,17 +49,26 @@ type Options struct {
 	MaxBody          int64 // bytes of one body, before and after decompression; 0 is DefaultMaxBody
 	MaxInFlightBytes int64 // bytes of all bodies being worked on, and what they decode to; 0 is DefaultMaxInFlightBytes
 
+	// RPCTimeout bounds one request over gRPC; 0 is DefaultRPCTimeout.
+	RPCTimeout time.Duration
+
 	// The callbacks are called inside the request, from many goroutines at
 	// once. What they are given is theirs to keep. Each Series has one point.
 	OnSpans   func([]signal.Span)
 	OnSeries  func([]signal.Series)
 	OnProfile func(signal.Profile)
+
+	// What is taken is passed on by these, unchanged; nil passes nothing on.
+	// Whoever made them shuts them down, after the receiver's servers.
+	ForwardOTLP, ForwardProfiles *Forwarder
 }
 
-// A Receiver is an http.Handler. It bounds bytes, not time: its http.Server
-// sets the timeouts.
+// A Receiver is an http.Handler. Over HTTP it bounds bytes, not time: its
+// http.Server sets the timeouts.
 type Receiver struct {
 	opt      Options
+	otlp     map[string]endpoint // by path
+	origins  http.CrossOriginProtection
 	inFlight budget
 	tally    tally
 }
@@ -67,6 +77,7 @@ type Receiver struct {
 func New(opt Options) *Receiver {
 	opt.MaxBody = cmp.Or(opt.MaxBody, DefaultMaxBody)
 	opt.MaxInFlightBytes = cmp.Or(opt.MaxInFlightBytes, DefaultMaxInFlightBytes)
+	opt.RPCTimeout = cmp.Or(opt.RPCTimeout, DefaultRPCTimeout)
 	if opt.OnSpans == nil {
 		opt.OnSpans = func([]signal.Span) {}
 	}
@@ -76,7 +87,10 @@ func New(opt Options) *Receiver {
 	if opt.OnProfile == nil {
 		opt.OnProfile = func(signal.Profile) {}
 	}
-	rc := &Receiver{opt: opt}
+	rc := &Receiver{opt: opt, otlp: map[string]endpoint{}}
+	for _, e := range endpoints() {
+		rc.otlp[e.path] = e
+	}
 	rc.inFlight.left.Store(opt.MaxInFlightBytes)
 	rc.tally.init()
 	return rc
@@ -85,21 +99,18 @@ func New(opt Options) *Receiver {
 // ServeHTTP answers one request.
 func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rc.tally.request()
+	if e, ok := rc.otlp[r.URL.Path]; ok {
+		rc.serveOTLP(w, r, e)
+		return
+	}
 	switch r.URL.Path {
-	case "/v1/traces":
-		var req coltrace.ExportTraceServiceRequest
-		rc.serveOTLP(w, r, &req, func() proto.Message { return rc.takeTraces(&req) })
-	case "/v1/metrics":
-		var req colmetrics.ExportMetricsServiceRequest
-		rc.serveOTLP(w, r, &req, func() proto.Message { return rc.takeMetrics(&req) })
-	case "/v1/logs":
-		var req collogs.ExportLogsServiceRequest
-		rc.serveOTLP(w, r, &req, func() proto.Message { return rc.takeLogs(&req) })
 	case "/ingest", "/pyroscope/ingest":
 		rc.serveIngest(w, r)
+	case pushPath, "/pyroscope" + pushPath:
+		rc.servePush(w, r)
 	default:
 		ref := refuse(http.StatusNotFound, ReasonPath,
-			"nothing is received at %q: send OTLP to /v1/traces, /v1/metrics, /v1/logs, or profiles to /ingest", r.URL.Path)
+			"nothing is received at %q: send OTLP to /v1/traces, /v1/metrics, /v1/logs, or profiles to /ingest or %s", r.URL.Path, pushPath)
 		rc.tally.refuse(ref)
 		http.Error(w, ref.message, ref.status)
 	}
@@ -111,26 +122,34 @@ func (rc *Receiver) admit(w http.ResponseWriter, r *http.Request) *refusal {
 		w.Header().Set("Allow", http.MethodPost)
 		return refuse(http.StatusMethodNotAllowed, ReasonMethod, "method %s: use POST", r.Method)
 	}
-	if !rc.authorized(r) {
+	if err := rc.origins.Check(r); err != nil {
+		return refuse(http.StatusForbidden, ReasonOrigin, "a web page may not send telemetry from another origin: %v", err)
+	}
+	if !rc.authorized(r.Header.Get) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		return refuse(http.StatusUnauthorized, ReasonUnauthorized,
-			"no valid token: send the run's token in the header %s", names.TokenHeader)
+		return unauthorized()
 	}
 	return nil
 }
 
-// authorized compares digests, so that the time taken tells neither the token
-// nor its length.
-func (rc *Receiver) authorized(r *http.Request) bool {
+func unauthorized() *refusal {
+	return refuse(http.StatusUnauthorized, ReasonUnauthorized,
+		"no valid token: send the run's token in the header %s", names.TokenHeader)
+}
+
+// authorized looks for the token in the headers. It compares digests, so that
+// the time taken tells neither the token nor its length.
+func (rc *Receiver) authorized(header func(string) string) bool {
 	if rc.opt.Token == "" {
 		return true
 	}
-	got := r.Header.Get(names.TokenHeader)
+	got := header(names.TokenHeader)
 	if got == "" {
-		authorization := r.Header.Get("Authorization")
+		authorization := header("Authorization")
+		basic := http.Request{Header: http.Header{"Authorization": {authorization}}}
 		if scheme, rest, ok := strings.Cut(authorization, " "); ok && strings.EqualFold(scheme, "bearer") {
 			got = strings.TrimSpace(rest)
-		} else if _, password, ok := r.BasicAuth(); ok {
+		} else if _, password, ok := basic.BasicAuth(); ok {
 			got = password
 		}
 	}

@@ -288,3 +288,16 @@ func TestConcurrentSafe(t *testing.T) {
 		t.Errorf("stats %+v, %d spans", s, len(in.spans))
 	}
 }
+
+// A page in a browser on this machine could reach the ports; agents and SDKs
+// send none of the headers by which it is told.
+func TestPagesOfOthersAreRefused(t *testing.T) {
+	for _, path := range []string{"/v1/traces", "/ingest?name=a", "/push.v1.PusherService/Push"} {
+		for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://elsewhere.example"}} {
+			rc, _ := newReceiver(receiver.Options{})
+			if w := post(rc, path, jsonType, []byte("{}"), headers...); w.Code != 403 || rc.Stats().Refused[receiver.ReasonOrigin] != 1 {
+				t.Errorf("%s with %v: %d, stats %+v", path, headers, w.Code, rc.Stats())
+			}
+		}
+	}
+}

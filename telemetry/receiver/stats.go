@@ -5,8 +5,10 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Reason says why something was not taken.
@@ -17,6 +19,7 @@ const (
 	ReasonPath         Reason = "path"
 	ReasonMethod       Reason = "method"
 	ReasonUnauthorized Reason = "unauthorized"
+	ReasonOrigin       Reason = "origin" // sent by a page in a browser
 	ReasonMediaType    Reason = "media_type"
 	ReasonTooLarge     Reason = "too_large"
 	ReasonBusy         Reason = "busy"
@@ -111,10 +114,13 @@ func refuse(status int, reason Reason, format string, args ...any) *refusal {
 	return &refusal{status: status, reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
+// retryAfter is how long a sender is asked to wait when there is no room.
+const retryAfter = time.Second
+
 // header sets what goes with the refusal's status.
 func (ref *refusal) header(h http.Header) {
 	if ref.status == http.StatusTooManyRequests {
-		h.Set("Retry-After", "1")
+		h.Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
 	}
 }
 
@@ -125,6 +131,14 @@ func (r rejections) addTo(total map[Reason]int64) {
 	for reason, n := range r {
 		total[reason] += n
 	}
+}
+
+func (r rejections) sum() int64 {
+	n := int64(0)
+	for _, k := range r {
+		n += k
+	}
+	return n
 }
 
 // answer returns what the sender is told: 0 and "" when nothing is wrong.

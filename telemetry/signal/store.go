@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Bounds of a Store that has none given.
@@ -14,6 +15,7 @@ const (
 	DefaultSpanBytes    = 256 << 20
 	DefaultPointBytes   = 128 << 20
 	DefaultProfileBytes = 128 << 20
+	DefaultHoldBytes    = 64 << 20
 )
 
 // DropReason says why a Store did not keep something.
@@ -24,6 +26,7 @@ const (
 	DropDuplicate  DropReason = "duplicate"     // the same span, or point of a series at the same time
 	DropOverBudget DropReason = "over_budget"   // the byte budget is used up
 	DropUnknown    DropReason = "unknown_trace" // Known does not know the span's trace
+	DropNotKept    DropReason = "not_kept"      // Keep did not name the span's trace in time
 )
 
 // StoreOptions bound a Store. The zero value keeps every trace within the
@@ -36,6 +39,17 @@ type StoreOptions struct {
 	// Known, when set, says which traces are the run's own; spans of others
 	// are dropped and counted. It is called with the store locked.
 	Known func(TraceID) bool
+
+	// Hold, when set, makes the client's results decide: a span is kept once
+	// Keep has named its trace, and waits for that, at most this long and
+	// until Settle. HoldBytes are the estimated bytes that may wait; 0 is
+	// DefaultHoldBytes. Beyond them the longest waiting are dropped.
+	Hold      time.Duration
+	HoldBytes int64
+
+	// Forget leaves kept spans to who takes them from Admit and Keep: Spans and
+	// Trace have none, and of SpanBytes each costs only its place in the index.
+	Forget bool
 }
 
 // A Store keeps the signals of one run in memory, within byte budgets. What
@@ -59,6 +73,7 @@ type Store struct {
 	series   map[string]*storedSeries
 	order    []*storedSeries // by arrival
 	profiles []Profile
+	waiting  waiting
 	counts   StoreCounts
 }
 
@@ -94,6 +109,7 @@ func NewStore(opt StoreOptions) *Store {
 	opt.SpanBytes = cmp.Or(opt.SpanBytes, DefaultSpanBytes)
 	opt.PointBytes = cmp.Or(opt.PointBytes, DefaultPointBytes)
 	opt.ProfileBytes = cmp.Or(opt.ProfileBytes, DefaultProfileBytes)
+	opt.HoldBytes = cmp.Or(opt.HoldBytes, DefaultHoldBytes)
 	return &Store{
 		opt:       opt,
 		resources: map[string]*Resource{},
@@ -101,6 +117,7 @@ func NewStore(opt StoreOptions) *Store {
 		seen:      map[spanKey]struct{}{},
 		servers:   map[TraceID]struct{}{},
 		series:    map[string]*storedSeries{},
+		waiting:   waiting{traces: map[TraceID]*waiter{}, chosen: map[TraceID]struct{}{}},
 		counts: StoreCounts{
 			DroppedSpans:    map[DropReason]int64{},
 			DroppedPoints:   map[DropReason]int64{},
@@ -109,42 +126,82 @@ func NewStore(opt StoreOptions) *Store {
 	}
 }
 
-// AddSpans keeps spans. With Known set, a SERVER span that the budget has no
-// room for still answers HasServer: it did arrive.
-func (s *Store) AddSpans(spans []Span) {
+// AddSpans takes spans as Admit does.
+func (s *Store) AddSpans(spans []Span) { s.Admit(spans) }
+
+// Admit takes spans and returns those that are kept now: each once, and none
+// that was dropped or waits for Keep. With Known set, a SERVER span that the
+// budget has no room for still answers HasServer: it did arrive.
+func (s *Store) Admit(spans []Span) []Span {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.expire(time.Now())
+	before := len(s.spans)
 	for i := range spans {
-		s.addSpan(&spans[i])
+		s.admit(&spans[i])
 	}
+	return s.since(before)
 }
 
-func (s *Store) addSpan(sp *Span) {
+// since returns the spans kept since there were so many.
+func (s *Store) since(before int) []Span {
+	if s.opt.Forget {
+		kept := s.spans
+		s.spans = nil
+		return kept
+	}
+	return slices.Clone(s.spans[before:])
+}
+
+func (s *Store) admit(sp *Span) {
 	if s.opt.Known != nil && !s.opt.Known(sp.TraceID) {
 		s.counts.DroppedSpans[DropUnknown]++
 		return
 	}
-	key := spanKey{sp.TraceID, sp.SpanID}
-	if _, ok := s.seen[key]; ok {
+	if _, ok := s.seen[spanKey{sp.TraceID, sp.SpanID}]; ok {
 		s.counts.DroppedSpans[DropDuplicate]++
 		return
 	}
+	if s.opt.Hold > 0 {
+		if _, ok := s.waiting.chosen[sp.TraceID]; !ok {
+			s.wait(sp)
+			return
+		}
+	}
+	s.keep(sp)
+}
+
+// keep keeps a span, as far as there is room.
+func (s *Store) keep(sp *Span) {
 	if sp.Kind == KindServer && (s.opt.Known != nil || s.counts.SpanBytes < s.opt.SpanBytes) {
 		// Bounded: by the traces that Known knows, or by the budget.
 		s.servers[sp.TraceID] = struct{}{}
 	}
+	key := spanKey{sp.TraceID, sp.SpanID}
 	size := sp.size()
+	if s.opt.Forget {
+		size = indexBytes
+	}
 	if s.counts.SpanBytes+size > s.opt.SpanBytes {
 		s.counts.DroppedSpans[DropOverBudget]++
+		delete(s.seen, key) // of one that had waited
 		return
 	}
 	s.counts.SpanBytes += size
 	kept := *sp
 	kept.Resource = s.intern(sp.Resource)
 	s.seen[key] = struct{}{}
-	s.traces[sp.TraceID] = append(s.traces[sp.TraceID], int32(len(s.spans)))
+	places := s.traces[sp.TraceID]
+	if !s.opt.Forget {
+		places = append(places, int32(len(s.spans)))
+	}
+	s.traces[sp.TraceID] = places
 	s.spans = append(s.spans, kept)
+	s.counts.Spans++
 }
+
+// indexBytes estimates what a span's entries in the store's indices cost.
+const indexBytes = 128
 
 // size estimates what the span costs in memory, the store's indices included.
 func (s *Span) size() int64 {
@@ -345,7 +402,7 @@ func (s *Store) Counts() StoreCounts {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	c := s.counts
-	c.Spans, c.Traces = int64(len(s.spans)), int64(len(s.traces))
+	c.Traces = int64(len(s.traces))
 	c.Series, c.Profiles = int64(len(s.order)), int64(len(s.profiles))
 	c.DroppedSpans = maps.Clone(c.DroppedSpans)
 	c.DroppedPoints = maps.Clone(c.DroppedPoints)

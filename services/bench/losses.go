@@ -1,0 +1,115 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/taillight-load/taillight/telemetry/receiver"
+)
+
+// dropLate is the reason of spans that came after the run's telemetry was
+// closed.
+const dropLate = "late"
+
+// books are the counts of receivers that may serve several runs.
+type books struct {
+	rejected map[receiver.Reason]int64 // spans
+	otlp     receiver.ForwardStats
+	profiles receiver.ForwardStats
+}
+
+func (s *Signals) books() books {
+	b := books{otlp: s.forwards.otlp.Stats(), profiles: s.forwards.profiles.Stats()}
+	if s.receiver != nil {
+		b.rejected = s.receiver.Stats().RejectedSpans
+	}
+	return b
+}
+
+// dropped returns how many spans came and were not kept, by reason.
+func (s *Signals) dropped() map[string]int64 {
+	store, _ := s.attached()
+	now := s.books()
+	s.mu.Lock()
+	late, before := s.late, s.before
+	s.mu.Unlock()
+	out := map[string]int64{}
+	for reason, n := range store.Counts().DroppedSpans {
+		out[string(reason)] = n
+	}
+	for reason, n := range now.rejected {
+		if n -= before.rejected[reason]; n > 0 {
+			out[string(reason)] += n
+		}
+	}
+	if late > 0 {
+		out[dropLate] = late
+	}
+	return out
+}
+
+// forwarded accounts for what was passed on during the run: how much of each
+// unit was sent, how much was lost, by reason, and how much still waits. It is
+// empty when nothing was.
+func (s *Signals) forwarded() map[string]int64 {
+	now := s.books()
+	s.mu.Lock()
+	before := s.before
+	s.mu.Unlock()
+	out := map[string]int64{}
+	for _, f := range []struct{ now, before receiver.ForwardStats }{{now.otlp, before.otlp}, {now.profiles, before.profiles}} {
+		for unit, n := range f.now.Received {
+			prefix := "forward_" + unit + "_"
+			sent := f.now.Sent[unit] - f.before.Sent[unit]
+			waiting := n - f.before.Received[unit] - sent
+			out[prefix+"sent"] = sent
+			for reason, n := range f.now.Lost[unit] {
+				n -= f.before.Lost[unit][reason]
+				out[prefix+"lost_"+string(reason)] = n
+				waiting -= n
+			}
+			out[prefix+"waiting"] = waiting
+		}
+	}
+	maps.DeleteFunc(out, func(_ string, n int64) bool { return n == 0 })
+	return out
+}
+
+// forwards are the destinations of what is received; nil where there is none.
+type forwards struct{ otlp, profiles *receiver.Forwarder }
+
+// newForwards starts the forwarders that were asked for. s says where its own
+// receivers are: what is sent there would come again and again.
+func newForwards(o ListenOptions, s *Signals) (forwards, error) {
+	var f forwards
+	var err error
+	if o.ForwardOTLP != "" {
+		if f.otlp, err = newForward("--forward-otlp", o.ForwardOTLP, s); err != nil {
+			return f, err
+		}
+	}
+	if o.ForwardProfiles != "" {
+		if f.profiles, err = newForward("--forward-profiles", o.ForwardProfiles, s); err != nil {
+			f.shutdown(context.Background())
+			return forwards{}, err
+		}
+	}
+	return f, nil
+}
+
+func newForward(flag, address string, s *Signals) (*receiver.Forwarder, error) {
+	u, err := receiver.ForwardAddress(address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	if own := "http://" + u.Host; own == s.OTLP || own == s.Profiles {
+		return nil, fmt.Errorf("%s %s is this receiver itself: name the address of another", flag, address)
+	}
+	return receiver.NewForwarder(address, receiver.ForwardOptions{})
+}
+
+func (f *forwards) shutdown(ctx context.Context) {
+	f.otlp.Shutdown(ctx)
+	f.profiles.Shutdown(ctx)
+}
