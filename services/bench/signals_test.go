@@ -135,7 +135,7 @@ func TestARunKeepsItsOwnSpansOnce(t *testing.T) {
 		t.Errorf("signals %+v", run.Signals)
 	}
 	all, refused := lines.Load(), points.Load()
-	x := run.Signals.Exporter
+	x := run.Signals.Forwarded
 	if x["forward_spans_sent"] != all-refused || x["forward_spans_lost_refused"] != refused || all != sent+sent/2+sent/5 {
 		t.Errorf("%d requests of %d forwarded, %d refused, said %v", all, sent+sent/2+sent/5, refused, x)
 	}
