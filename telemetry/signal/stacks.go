@@ -106,10 +106,9 @@ func valueIndices(p *profile.Profile) (samples, cpu int) {
 
 func (f *folder) path(s *profile.Sample) []int {
 	var path []int
-	for i := len(s.Location) - 1; i >= 0; i-- {
-		lines := s.Location[i].Line
-		for k := len(lines) - 1; k >= 0; k-- {
-			if fn := lines[k].Function; fn != nil {
+	for _, l := range slices.Backward(s.Location) {
+		for _, line := range slices.Backward(l.Line) {
+			if fn := line.Function; fn != nil {
 				path = append(path, f.frame(Frame{Function: fn.Name, File: fn.Filename, Line: fn.StartLine}))
 			}
 		}
