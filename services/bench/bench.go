@@ -48,6 +48,12 @@ type Config struct {
 	// Signals takes telemetry from receivers that somebody else runs, instead
 	// of from receivers of this run's own.
 	Signals *Signals
+	// Admin is the base URL of the service's admin pages, whose flight
+	// recordings the run takes; AdminToken is their bearer token, if any. Those
+	// of a bundled target are known.
+	Admin, AdminToken string
+	// NoFlight takes no flight recordings.
+	NoFlight bool
 	// OnStart is told once everything stands and the load is about to begin.
 	OnStart func(Started)
 	// OnProgress is told every second, and may take its time.
@@ -104,6 +110,7 @@ type run struct {
 	child    *child
 	exporter *exporter.Exporter
 	watch    watch
+	flights  *flights // nil when there are none
 	kept     []loadgen.Exchange
 }
 
@@ -177,6 +184,7 @@ func (r *run) start(ctx context.Context, bundled bool) error {
 		}
 		r.child = c
 		r.plan.Target = "http://" + c.Addr
+		r.Admin, r.AdminToken = "http://"+c.Admin, ""
 	}
 	if err := r.reference(ctx); err != nil {
 		return err
@@ -220,6 +228,10 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 		return nil, err
 	}
 	r.exporter = e
+	if r.Admin != "" && !r.NoFlight {
+		r.flights = newFlights(r.Admin, r.AdminToken, &r.plan, r.archive)
+		r.flights.start()
+	}
 	return loadgen.Attack(ctx, r.plan, loadgen.Options{
 		RunID:    r.ID,
 		Baggage:  baggage(),
@@ -257,6 +269,7 @@ func baggage() []loadgen.BaggageMember {
 func (r *run) second(s loadgen.Second) {
 	_ = r.archive.Second(s)
 	r.exporter.Second(s)
+	r.flights.second(s)
 	r.kept = append(r.kept, s.Kept...)
 	if r.OnProgress != nil {
 		r.OnProgress(r.watch.second(s, r.signals.store))
@@ -275,6 +288,7 @@ const joinWait = 8 * time.Second
 // settle waits for the telemetry that is still under way, ends the target and
 // closes the receivers.
 func (r *run) settle(result *loadgen.Result) {
+	r.flights.end(r.Cut)
 	r.stage("waiting for the spans of this run")
 	r.signals.join(r.kept, joinWait, r.Cut)
 	if r.child != nil {
@@ -293,7 +307,12 @@ func (r *run) settle(result *loadgen.Result) {
 // conclude archives the end, reads the archive back and explains it: what is
 // concluded live is what `taillight report` will conclude from the files.
 func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
+	if r.flights != nil {
+		r.stage("reading the flight recordings")
+		r.flights.decode(r.Dir)
+	}
 	r.stage("explaining")
+	r.flights.count(&r.doc.Signals)
 	r.doc.Signals.Spans.Dropped = r.signals.dropped()
 	broken := r.archive.Err()
 	if err := r.archive.Finish(r.doc); err != nil && broken == nil {
@@ -346,6 +365,7 @@ func (r *run) exported() map[string]int64 {
 
 // abandon ends what was started for a run that will not take place.
 func (r *run) abandon() {
+	r.flights.stop()
 	if r.child != nil {
 		r.child.stop(r.Cut)
 	}

@@ -126,6 +126,7 @@ func signalsOf(run *archive.Run) archive.Signals {
 		s.Coverage = float64(joined) / float64(expected)
 	}
 	s.Profiles = len(run.Profiles)
+	s.Flights, s.Timelines = len(run.Flights), len(run.Timelines)
 	s.Points = 0
 	for i := range run.Series {
 		s.Points += len(run.Series[i].Points)
@@ -135,9 +136,19 @@ func signalsOf(run *archive.Run) archive.Signals {
 		ServerTiming: slices.ContainsFunc(run.Exchanges, func(x loadgen.Exchange) bool { return x.ServerDur > 0 }),
 		Profiles:     len(run.Profiles) > 0,
 		SpanLabels:   spanLabels(run.Profiles),
+		Timelines:    timelines(run),
 	}
 	s.Tier = s.Capabilities.Tier()
 	return s
+}
+
+// timelines reports whether any kept exchange has a timeline.
+func timelines(run *archive.Run) bool {
+	known := map[signal.TraceID]bool{}
+	for i := range run.Timelines {
+		known[run.Timelines[i].TraceID] = true
+	}
+	return slices.ContainsFunc(run.Exchanges, func(x loadgen.Exchange) bool { return x.Sampled && known[x.TraceID] })
 }
 
 // spanLabels reports whether any CPU sample says which span it belongs to.

@@ -14,6 +14,7 @@ import (
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/loadgen/plan"
 	"github.com/taillight-load/taillight/services/bench"
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 // planOptions are the flags that change a plan and say where its run goes. A
@@ -29,6 +30,8 @@ type planOptions struct {
 	traceShare float64
 	id, out    string
 	runs       string
+	admin      string
+	flight     bool
 	flags      *pflag.FlagSet
 }
 
@@ -44,6 +47,8 @@ func (o *planOptions) register(f *pflag.FlagSet) {
 	f.Float64Var(&o.traceShare, "trace-share", 1, "share of requests whose trace is sampled, 0 to 1")
 	f.StringVar(&o.id, "id", "", "run id; minted when empty")
 	f.StringVar(&o.out, "out", "", "directory of the run (default RUNS/ID)")
+	f.StringVar(&o.admin, "admin", "", "`URL` of the service's admin pages, for flight recordings; their token is in "+names.EnvAdminToken)
+	f.BoolVar(&o.flight, "flight", true, "take flight recordings of the bundled target, or of --admin")
 	f.StringVar(&o.runs, "runs", "runs", "directory that holds the runs")
 }
 
@@ -135,6 +140,14 @@ func parseTime(s string) (time.Duration, error) {
 // config is the run of a plan.
 func (o *planOptions) config(w *world, p loadgen.Plan) bench.Config {
 	cfg := bench.Config{Plan: p, ID: o.id, Dir: o.out, Runs: o.runs, Version: w.version}
+	cfg.NoFlight = !o.flight
+	if o.admin != "" {
+		cfg.Admin = strings.TrimSuffix(o.admin, "/")
+		if !strings.Contains(cfg.Admin, "://") {
+			cfg.Admin = "http://" + cfg.Admin
+		}
+		cfg.AdminToken, _ = w.getenv(names.EnvAdminToken)
+	}
 	cfg.Command = append([]string{"taillight"}, w.args...)
 	return cfg
 }

@@ -223,6 +223,12 @@ func printTrust(out io.Writer, run *archive.Run, s style) {
 	fmt.Fprintf(out, "tier %s   %s of %s spans joined, coverage %s   %d profiles   trace share %s\n",
 		run.Signals.Tier, thousands(run.Signals.Spans.Joined), thousands(run.Signals.Spans.Received),
 		percent(run.Signals.Coverage), run.Signals.Profiles, percent(run.Environment.TraceShare))
+	if n := run.Signals.Flights; n > 0 || run.Signals.FlightNote != "" {
+		fmt.Fprintf(out, "%d flight recordings   %s requests with a timeline\n", n, thousands(int64(run.Signals.Timelines)))
+	}
+	if run.Signals.FlightNote != "" {
+		fmt.Fprint(out, s.paint(dim, wrap("! "+run.Signals.FlightNote, "   ", s.width)))
+	}
 }
 
 func targetUse(run *archive.Run) string {

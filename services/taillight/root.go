@@ -77,7 +77,7 @@ func newRoot(w *world) *cobra.Command {
 		return usageError{fmt.Errorf("%w: see taillight %s --help", err, cmd.Name())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(w), targetCommand(w), reportCommand(w), serveCommand(w), selftestCommand(w))
+	root.AddCommand(runCommand(w), targetCommand(w), reportCommand(w), serveCommand(w), selftestCommand(w), flightCommand(w))
 	return root
 }
 
