@@ -96,6 +96,8 @@ func classify(stack []signal.Call, word string) signal.BlockReason {
 func reasonOfLeaf(name string) signal.BlockReason {
 	pkg, _, _ := strings.Cut(name, ".")
 	switch {
+	case strings.HasPrefix(name, "runtime.gc"), strings.HasPrefix(name, "runtime.mallocgc"), name == "runtime.GC":
+		return signal.BlockGC // the runtime says sync of whoever waits to start or to end a cycle
 	case name == "time.Sleep":
 		return signal.BlockSleep
 	case strings.HasPrefix(name, "sync.(*Cond)"), name == "sync.runtime_notifyListWait":
