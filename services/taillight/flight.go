@@ -97,7 +97,11 @@ func writeFlight(out io.Writer, rec *flight.Recording) error {
 }
 
 func printFlight(out io.Writer, rec *flight.Recording, top int, s style) {
-	fmt.Fprintf(out, "%s requests in %.2f s", thousands(int64(len(rec.Timelines))), rec.Length.Seconds())
+	plural := "s"
+	if len(rec.Timelines) == 1 {
+		plural = ""
+	}
+	fmt.Fprintf(out, "%s request%s in %.2f s", thousands(int64(len(rec.Timelines))), plural, rec.Length.Seconds())
 	if !rec.Began.IsZero() {
 		fmt.Fprintf(out, " from %s", rec.Began.UTC().Format("15:04:05.000 UTC"))
 	}

@@ -3,14 +3,20 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/flight"
+	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
@@ -83,6 +89,36 @@ func TestFlightAsJSON(t *testing.T) {
 	}
 	if len(d.Timelines) != 3 || len(d.Unfinished) != 1 || d.Timelines[0].States() != d.Timelines[0].Total || d.CutAtStart != 12 || d.Attached != 131 {
 		t.Errorf("%s", b.String())
+	}
+}
+
+// A recording of a service with the middleware prints as a table, and twice
+// when it is named twice.
+func TestFlightOfAService(t *testing.T) {
+	t.Setenv(names.EnvFlight, "1")
+	tel, err := telemetry.Start(t.Context(), telemetry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+	r.Header.Set("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	tel.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(2 * time.Millisecond) })).ServeHTTP(httptest.NewRecorder(), r)
+	var b bytes.Buffer
+	if err := errors.Join(tel.Flight(&b), tel.Shutdown(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "a.trace")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	w := &world{args: []string{"flight", path, "-"}, getenv: func(string) (string, bool) { return "", false }, stdin: &b, stdout: &stdout, stderr: &stderr}
+	if code := execute(w); code != 0 {
+		t.Errorf("exit %d: %s", code, stderr.String())
+	}
+	row := regexp.MustCompile(`(?m)^4bf92f3577b34da6a3ce929d0e0e4736 .* sleep in taillight\.TestFlightOfAService\.func\d+ flight_test\.go:\d+$`)
+	if n := len(row.FindAllString(stdout.String(), -1)); n != 2 || !strings.Contains(stdout.String(), "1 request in") {
+		t.Errorf("%d rows of 2:\n%s", n, stdout.String())
 	}
 }
 

@@ -147,6 +147,22 @@ func TestTracingIsBounded(t *testing.T) {
 	}
 }
 
+// The admin pages hand out the recording.
+func TestAdminHasTheRecording(t *testing.T) {
+	_, tel := flownServer(t)
+	for _, c := range []struct {
+		tel    *telemetry.Telemetry
+		status int
+		body   string
+	}{{tel, http.StatusOK, "go 1."}, {nil, http.StatusNotFound, names.EnvFlight + "=1"}} {
+		w := httptest.NewRecorder()
+		Admin(Options{Telemetry: c.tel}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:1"+names.FlightPath, http.NoBody))
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.body) {
+			t.Errorf("%d %.100q, want %d", w.Code, w.Body.String(), c.status)
+		}
+	}
+}
+
 // gate is a writer that takes nothing until it is opened.
 type gate struct {
 	begun, open chan struct{}

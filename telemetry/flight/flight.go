@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"golang.org/x/exp/trace"
@@ -91,7 +92,9 @@ func (d *decoder) read(r io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("event %d: the trace is damaged or cut short: %w", d.out.Events, err)
+			// Behind its first line the reader lists all it knows.
+			what, _, _ := strings.Cut(err.Error(), "\n")
+			return fmt.Errorf("event %d: the trace is damaged or cut short: %s", d.out.Events, what)
 		}
 		d.event(&e)
 	}

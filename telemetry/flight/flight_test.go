@@ -398,6 +398,9 @@ func FuzzDecode(f *testing.F) {
 	s := serve(f, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Millisecond) }))
 	s.ask(f, "/")
 	data := s.snapshot(f)
+	if err := s.tel.Shutdown(context.Background()); err != nil { // so that fuzzing itself is not recorded
+		f.Fatal(err)
+	}
 	f.Add(data)
 	f.Add(data[:len(data)/2])
 	f.Add([]byte("go 1.26 trace\x00\x00\x00"))
