@@ -25,20 +25,35 @@ const flightSuffix = ".trace"
 // have become _; when the name is taken, a millisecond is added. After a
 // failed write the name is "": nothing was written.
 func (w *Writer) Flight(taken time.Time, why string, data []byte) (string, error) {
+	if skip, err := w.skips(len(data)); skip {
+		return "", err
+	}
+	// Some megabytes are written without the lock, for which the seconds wait.
+	name, err := w.writeFlight(taken.UnixMilli(), fileName(why), data)
+	if err == nil {
+		return name, nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failure != nil {
+		w.failure.skip(len(data))
+		return "", nil
+	}
+	return "", w.fail(path.Join(flightDir, name), err, len(data))
+}
+
+// skips reports whether n bytes are not to be written, and why.
+func (w *Writer) skips(n int) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.closed:
-		return "", w.errClosed()
+		return true, w.errClosed()
 	case w.failure != nil:
-		w.failure.skip(len(data))
-		return "", nil
+		w.failure.skip(n)
+		return true, nil
 	}
-	name, err := w.writeFlight(taken.UnixMilli(), fileName(why), data)
-	if err != nil {
-		return "", w.fail(path.Join(flightDir, name), err, len(data))
-	}
-	return name, nil
+	return false, nil
 }
 
 func (w *Writer) writeFlight(ms int64, why string, data []byte) (name string, err error) {

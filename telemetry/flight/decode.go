@@ -17,6 +17,7 @@ type decoder struct {
 	out    Recording
 
 	first, last trace.Time
+	clock       *trace.ClockSnapshot // the first
 	goroutines  map[trace.GoID]*goroutine
 	tasks       map[trace.TaskID]*task
 	stacks      stacks
@@ -127,12 +128,8 @@ func (d *decoder) event(e *trace.Event) {
 
 // sync notes the wall clock, as soon as the trace says it.
 func (d *decoder) sync(e *trace.Event) {
-	if c := e.Sync().ClockSnapshot; c != nil && d.out.Began.IsZero() {
-		first := d.first
-		if d.out.Events == 0 {
-			first = e.Time()
-		}
-		d.out.Began = c.Wall.Add(first.Sub(c.Trace))
+	if d.clock == nil {
+		d.clock = e.Sync().ClockSnapshot
 	}
 }
 
@@ -333,6 +330,9 @@ func (d *decoder) finish() error {
 		d.abandon(g, d.last)
 	}
 	d.out.Length = d.last.Sub(d.first)
+	if d.clock != nil {
+		d.out.Began = d.clock.Wall.Add(d.first.Sub(d.clock.Trace))
+	}
 	for _, list := range [][]signal.Timeline{d.out.Timelines, d.out.Unfinished} {
 		slices.SortFunc(list, func(a, b signal.Timeline) int {
 			return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Total, b.Total))
