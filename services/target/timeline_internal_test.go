@@ -44,7 +44,7 @@ func spin(d time.Duration) {
 // away: so the best of several is held to the tenth of a millisecond.
 func TestTimelineAgainstAStopwatch(t *testing.T) {
 	s, _ := flownServer(t)
-	best := time.Hour
+	best, locked := time.Hour, int64(0)
 	for range 8 {
 		var mu sync.Mutex
 		tl, took, err := s.timeline(t.Context(), func(context.Context) {
@@ -63,21 +63,25 @@ func TestTimelineAgainstAStopwatch(t *testing.T) {
 		}
 		best = min(best, (took - time.Duration(tl.States())).Abs())
 		for what, c := range map[string]struct{ got, want int64 }{
-			"sleep": {tl.Blocked.Sleep, 20e6}, "lock": {tl.Blocked.Sync, 10e6}, "work": {tl.Running + tl.Runnable, 5e6},
+			"sleep": {tl.Blocked.Sleep, 20e6}, "work": {tl.Running + tl.Runnable + tl.Blocked.GC + tl.Blocked.Other, 5e6},
 		} {
-			// Timers fire late, never early; the clock reading that ends a wait
-			// comes a moment after the one that begins it.
-			if c.got < c.want*98/100 {
+			// Timers fire late, never early; the trace sees the goroutine's
+			// sleep begin a moment after the timer.
+			if c.got < c.want*95/100 {
 				t.Errorf("%s: %d ns of at least %d: %+v", what, c.got, c.want, tl)
 			}
 		}
-		if !slices.ContainsFunc(tl.Blocks, func(b signal.Block) bool {
+		locked = max(locked, tl.Blocked.Sync) // the lock may be free before a slow goroutine comes to it
+		if tl.Blocked.Sync > 5e6 && !slices.ContainsFunc(tl.Blocks, func(b signal.Block) bool {
 			return b.Reason == signal.BlockSync && strings.Contains(b.Site().Func, "TestTimelineAgainstAStopwatch")
 		}) {
 			t.Errorf("no block names the lock's place: %+v", tl.Blocks)
 		}
 	}
 	t.Logf("stopwatch - states: %s at best", best)
+	if locked < 95e5 {
+		t.Errorf("%d ns at the lock at most, of 10 ms", locked)
+	}
 	if best > 100*time.Microsecond {
 		t.Errorf("the stopwatch differs by %s at best", best)
 	}
