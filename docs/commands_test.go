@@ -61,6 +61,7 @@ func commands() []command {
 		{line: "taillight run stress", run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight run checkout.yaml -H http://127.0.0.1:8000", run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight report " + exampleRun, run: &run{slow: true, prints: `report\.html`}},
+		{line: "taillight flight " + exampleRun + "/flight/*.trace", run: &run{slow: true, prints: `requests? in`}},
 		{line: "taillight selftest", run: &run{slow: true, prints: `omission`}},
 		{line: "taillight target", run: &run{until: true, prints: `"addr":"127\.0\.0\.1:\d+"`}},
 		{line: "taillight serve", run: &run{until: true, prints: `(?s)page .*127\.0\.0\.1:\d+.*profiles`}},

@@ -14,12 +14,15 @@ import (
 	"time"
 
 	pyropprof "github.com/grafana/pyroscope-go/http/pprof"
+
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 // mostSeconds bounds how long one request may profile or trace.
 const mostSeconds = 60
 
-// AdminHandler serves /debug/pprof/ for `go tool pprof`. The CPU profile comes
+// AdminHandler serves /debug/pprof/ for `go tool pprof`, and /debug/flight, the
+// execution trace of the last seconds. The CPU profile comes
 // from whoever owns the profiler, so it works while profiles are uploaded, and
 // they do not lose what it takes. It says much about a process: serve it where
 // only operators come.
@@ -35,6 +38,7 @@ func (t *Telemetry) AdminHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", t.cpuProfile)
 	mux.HandleFunc("GET /debug/pprof/trace", t.executionTrace)
 	mux.HandleFunc("GET /debug/pprof/{name}", pprofNamed)
+	mux.HandleFunc("GET "+names.FlightPath, t.flightSnapshot)
 	return mux
 }
 

@@ -21,19 +21,26 @@ type environment struct {
 	profiles        []string // base URLs, no duplicates
 	own             string   // the one of profiles that may be shown the token
 	token           string   // of the run, "" without one
+	flight          bool     // keep a flight recording
 }
 
-func (e environment) any() bool { return e.traces || e.metrics || len(e.profiles) > 0 }
+// exports reports whether anything is sent anywhere.
+func (e environment) exports() bool { return e.traces || e.metrics || len(e.profiles) > 0 }
+
+func (e environment) any() bool { return e.exports() || e.flight }
 
 // readEnvironment reads which signals are on. The SDK reads the rest of
 // OTEL_* itself, but takes what it cannot read for its default, which would
 // send a service's telemetry to a place nobody named; so it is checked here.
-func readEnvironment() (environment, error) {
+func readEnvironment(o Options) (environment, error) {
 	var e environment
+	var err error
+	if e.flight, err = flightOn(o.Flight); err != nil {
+		return e, err
+	}
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return e, nil
 	}
-	var err error
 	if e.traces, err = otlpOn("TRACES"); err != nil {
 		return e, err
 	}

@@ -22,6 +22,8 @@ func (t *Telemetry) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, done := t.Label(r.Context(), r.Header)
 		defer done()
+		ctx, end := t.Task(ctx, r.Header)
+		defer end()
 		traced.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

@@ -8,6 +8,8 @@
 //	                              _TRACES_ and _METRICS_ variants choose one
 //	PYROSCOPE_SERVER_ADDRESS      CPU profiles
 //	TAILLIGHT_PROFILE_ADDRESS     CPU profiles, a second receiver
+//	TAILLIGHT_FLIGHT=1            keep the last seconds of the execution trace,
+//	                              for GET /debug/flight
 //
 // The other OTEL_* variables of the OpenTelemetry SDK are honoured. With none
 // of the above set nothing is started and the middleware hands the request on
@@ -41,6 +43,10 @@ type Options struct {
 	// Version is service.version unless OTEL_RESOURCE_ATTRIBUTES says
 	// otherwise; "" leaves it out.
 	Version string
+	// Flight keeps the last seconds of the execution trace, for [Telemetry.Flight]
+	// and GET /debug/flight, unless TAILLIGHT_FLIGHT says otherwise. A process
+	// can have one such recorder.
+	Flight bool
 }
 
 // Telemetry is what [Start] started. A nil Telemetry is off: all methods work
@@ -53,6 +59,7 @@ type Telemetry struct {
 	traces     *sdktrace.TracerProvider // nil when off; the wrapped tracer cannot be shut down
 	metrics    *sdkmetric.MeterProvider // nil when off
 	profiles   *profiler                // nil when off
+	flight     *flightRecorder          // nil when off
 	lost       losses
 
 	closing  context.Context // ends when Shutdown begins: nobody waits for a retry any more
@@ -68,10 +75,10 @@ type Telemetry struct {
 // connected to yet, so a receiver that is down is no error. An error names the
 // variable that cannot be used.
 //
-// When something is on, Start also sets OpenTelemetry's global providers and
+// When something is sent anywhere, Start also sets OpenTelemetry's global providers and
 // propagator, so that instrumented libraries of the service take part.
 func Start(ctx context.Context, o Options) (*Telemetry, error) {
-	env, err := readEnvironment()
+	env, err := readEnvironment(o)
 	if err != nil {
 		return nil, err
 	}
@@ -87,9 +94,11 @@ func Start(ctx context.Context, o Options) (*Telemetry, error) {
 	if err := t.start(ctx, env, o); err != nil {
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
-	otel.SetTracerProvider(t.tracer)
-	otel.SetMeterProvider(t.meter)
-	otel.SetTextMapPropagator(t.propagator)
+	if env.exports() {
+		otel.SetTracerProvider(t.tracer)
+		otel.SetMeterProvider(t.meter)
+		otel.SetTextMapPropagator(t.propagator)
+	}
 	return t, nil
 }
 
@@ -99,6 +108,11 @@ func (t *Telemetry) start(ctx context.Context, env environment, o Options) error
 		return err
 	}
 	t.service = attributeOf(res, "service.name")
+	if env.flight {
+		if t.flight, err = startFlight(); err != nil {
+			return err
+		}
+	}
 	if len(env.profiles) > 0 {
 		if t.profiles, err = startProfiler(t, env, res); err != nil {
 			return err
@@ -119,7 +133,7 @@ func (t *Telemetry) start(ctx context.Context, env environment, o Options) error
 
 // Enabled reports whether anything was started.
 func (t *Telemetry) Enabled() bool {
-	return t != nil && (t.traces != nil || t.metrics != nil || t.profiles != nil)
+	return t != nil && (t.traces != nil || t.metrics != nil || t.profiles != nil || t.flight != nil)
 }
 
 // Service is service.name as it is sent; "" when telemetry is off.
@@ -195,6 +209,9 @@ func (t *Telemetry) shutdown(ctx context.Context) error {
 	}
 	if t.profiles != nil {
 		wg.Go(t.profiles.stop)
+	}
+	if t.flight != nil {
+		wg.Go(t.flight.stop)
 	}
 	wg.Wait()
 	t.lost.settle()

@@ -45,6 +45,7 @@ func (t *Telemetry) startTraces(ctx context.Context, res *resource.Resource) err
 	t.traces = sdktrace.NewTracerProvider(
 		sdktrace.WithResource(res),
 		sdktrace.WithSpanProcessor(baggageAttributes{}),
+		sdktrace.WithSpanProcessor(taskSpans{}),
 		sdktrace.WithSpanProcessor(&countedSpans{SpanProcessor: batcher, lost: &t.lost}),
 	)
 	t.tracer = t.traces

@@ -53,6 +53,12 @@ type Config struct {
 	// Signals takes telemetry from receivers that somebody else runs, instead
 	// of from receivers of this run's own.
 	Signals *Signals
+	// Admin is the base URL of the service's admin pages, whose flight
+	// recordings the run takes; AdminToken is their bearer token, if any. Those
+	// of a bundled target are known.
+	Admin, AdminToken string
+	// NoFlight takes no flight recordings.
+	NoFlight bool
 	// OnStart is told once everything stands and the load is about to begin.
 	OnStart func(Started)
 	// OnProgress is told every second, and may take its time.
@@ -124,6 +130,7 @@ type run struct {
 	child    *child
 	exporter *exporter.Exporter
 	watch    watch
+	flights  *flights // nil when there are none
 	kept     []loadgen.Exchange
 	broken   error // what makes the run invalid, whatever it measured
 }
@@ -212,6 +219,7 @@ func (r *run) start(ctx context.Context, bundled bool) error {
 		}
 		r.child = c
 		r.plan.Target = "http://" + c.Addr
+		r.Admin, r.AdminToken = "http://"+c.Admin, ""
 	}
 	if err := r.reference(ctx); err != nil {
 		return err
@@ -281,6 +289,10 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 	if err := r.archive.Begin(r.doc); err != nil {
 		return nil, err
 	}
+	if r.Admin != "" && !r.NoFlight {
+		r.flights = newFlights(r.Admin, r.AdminToken, &r.plan, r.archive)
+		r.flights.start()
+	}
 	return loadgen.Attack(ctx, r.plan, loadgen.Options{
 		RunID:    r.ID,
 		IDs:      r.ids,
@@ -320,6 +332,7 @@ func (r *run) second(s loadgen.Second) {
 	_ = r.archive.Second(s)
 	r.exporter.Second(s)
 	r.signals.keep(s.Kept)
+	r.flights.second(s)
 	r.kept = append(r.kept, s.Kept...)
 	if r.OnProgress != nil {
 		r.OnProgress(r.watch.second(s, r.signals.store))
@@ -353,6 +366,7 @@ func (r *run) lastWait() (context.Context, context.CancelFunc) {
 // settle waits for the telemetry that is still under way, ends the target and
 // closes the receivers.
 func (r *run) settle(result *loadgen.Result) {
+	r.flights.end(r.Cut)
 	if r.child != nil {
 		r.broken = r.child.ended()
 	}
@@ -393,6 +407,7 @@ func untilCut(wait time.Duration, cut <-chan struct{}) (ctx context.Context, end
 
 // abandon ends what was started for a run that will not take place.
 func (r *run) abandon() {
+	r.flights.stop()
 	if r.child != nil {
 		r.child.stop(r.Cut)
 	}

@@ -157,6 +157,7 @@ func targetEnv(environ []string, r *run) []string {
 		names.EnvServiceName+"="+names.ServiceTarget,
 		names.EnvResource+"="+names.AttrRunID+"="+r.ID,
 		names.EnvProfileAddress+"="+r.signals.Profiles,
+		names.EnvFlight+"="+map[bool]string{true: "0", false: "1"}[r.NoFlight],
 		"GOMAXPROCS="+strconv.Itoa(r.doc.Environment.TargetProcs),
 	)
 }

@@ -22,7 +22,12 @@ const reportFile = "report.html"
 // conclude archives the end, reads the archive back and explains it: what is
 // concluded live is what `taillight report` will conclude from the files.
 func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
+	if r.flights != nil {
+		r.stage("reading the flight recordings")
+		r.flights.decode(r.Dir)
+	}
 	r.stage("explaining")
+	r.flights.count(&r.doc.Signals)
 	r.doc.Signals.Spans.Dropped = r.signals.dropped()
 	// What stands there when this process is killed while it explains.
 	r.doc.Verdict, r.doc.Exit, r.doc.Reason = signal.Aborted, signal.ExitInterrupted, "aborted: the load came to its end and was not explained"
@@ -217,6 +222,7 @@ func signalsOf(run *archive.Run) archive.Signals {
 		s.Coverage = float64(joined) / float64(expected)
 	}
 	s.Profiles = len(run.Profiles)
+	s.Flights, s.Timelines = len(run.Flights), len(run.Timelines)
 	s.Points = 0
 	for i := range run.Series {
 		s.Points += len(run.Series[i].Points)
@@ -226,9 +232,19 @@ func signalsOf(run *archive.Run) archive.Signals {
 		ServerTiming: slices.ContainsFunc(run.Exchanges, func(x loadgen.Exchange) bool { return x.ServerDur > 0 }),
 		Profiles:     len(run.Profiles) > 0,
 		SpanLabels:   spanLabels(run.Profiles),
+		Timelines:    timelines(run),
 	}
 	s.Tier = s.Capabilities.Tier()
 	return s
+}
+
+// timelines reports whether any kept exchange has a timeline.
+func timelines(run *archive.Run) bool {
+	known := map[signal.TraceID]bool{}
+	for i := range run.Timelines {
+		known[run.Timelines[i].TraceID] = true
+	}
+	return slices.ContainsFunc(run.Exchanges, func(x loadgen.Exchange) bool { return x.Sampled && known[x.TraceID] })
 }
 
 // spanLabels reports whether any CPU sample says which span it belongs to.

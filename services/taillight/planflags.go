@@ -14,6 +14,7 @@ import (
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/loadgen/plan"
 	"github.com/taillight-load/taillight/services/bench"
+	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/receiver"
 )
 
@@ -32,7 +33,10 @@ type planOptions struct {
 	runs       string
 
 	forwardOTLP, forwardProfiles string
-	flags                        *pflag.FlagSet
+
+	admin  string
+	flight bool
+	flags  *pflag.FlagSet
 }
 
 func (o *planOptions) register(f *pflag.FlagSet) {
@@ -47,6 +51,8 @@ func (o *planOptions) register(f *pflag.FlagSet) {
 	f.Float64Var(&o.traceShare, "trace-share", 1, "share of requests whose trace is sampled, 0 to 1")
 	f.StringVar(&o.id, "id", "", "run id: letters, digits, dots, _ and -; minted when empty")
 	f.StringVar(&o.out, "out", "", "directory of the run (default RUNS/ID)")
+	f.StringVar(&o.admin, "admin", "", "`URL` of the service's admin pages, for flight recordings; their token is in "+names.EnvAdminToken)
+	f.BoolVar(&o.flight, "flight", true, "take flight recordings of the bundled target, or of --admin")
 	f.StringVar(&o.runs, "runs", "runs", "directory that holds the runs")
 	f.StringVar(&o.forwardOTLP, "forward-otlp", "", "pass received OTLP on to the receiver at `URL`, such as http://collector:4318")
 	f.StringVar(&o.forwardProfiles, "forward-profiles", "", "pass received profiles on to the Pyroscope at `URL`, such as http://pyroscope:4040")
@@ -158,6 +164,14 @@ func parseTime(s string) (time.Duration, error) {
 func (o *planOptions) config(w *world, p loadgen.Plan) bench.Config {
 	cfg := bench.Config{Plan: p, ID: o.id, Dir: o.out, Runs: o.runs, Version: w.version}
 	cfg.ForwardOTLP, cfg.ForwardProfiles = o.forwardOTLP, o.forwardProfiles
+	cfg.NoFlight = !o.flight
+	if o.admin != "" {
+		cfg.Admin = strings.TrimSuffix(o.admin, "/")
+		if !strings.Contains(cfg.Admin, "://") {
+			cfg.Admin = "http://" + cfg.Admin
+		}
+		cfg.AdminToken, _ = w.getenv(names.EnvAdminToken)
+	}
 	cfg.Command = append([]string{"taillight"}, w.args...)
 	return cfg
 }

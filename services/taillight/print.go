@@ -227,6 +227,12 @@ func printTrust(out io.Writer, run *archive.Run, s style) {
 		fmt.Fprintf(out, "sent by OTLP   %s client spans, %s of %s sampled and kept\n",
 			thousands(c.Sent), percent(float64(c.Sent)/float64(c.Kept)), thousands(c.Kept))
 	}
+	if n := run.Signals.Flights; n > 0 || run.Signals.FlightNote != "" {
+		fmt.Fprintf(out, "%d flight recordings   %s requests with a timeline\n", n, thousands(int64(run.Signals.Timelines)))
+	}
+	if run.Signals.FlightNote != "" {
+		fmt.Fprint(out, s.paint(dim, wrap("! "+run.Signals.FlightNote, "   ", s.width)))
+	}
 }
 
 func targetUse(run *archive.Run) string {

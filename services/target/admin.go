@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// Admin returns the handler of the admin listener: pprof under /debug/pprof/
-// and the service's counts at /counts. With Options.AdminToken every request
+// Admin returns the handler of the admin listener: pprof under /debug/pprof/,
+// the flight recording at /debug/flight, and the service's counts at /counts. With Options.AdminToken every request
 // must carry it as a bearer token; without, only requests that ask for a
 // loopback address or localhost are served, so that a web page that a browser
 // on this host shows cannot reach it under a name of its own.
 func Admin(o Options) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/debug/pprof/", o.Telemetry.AdminHandler())
+	mux.Handle("/debug/", o.Telemetry.AdminHandler())
 	mux.HandleFunc("GET /counts", func(w http.ResponseWriter, _ *http.Request) {
 		counts := o.Counts
 		if counts == nil {

@@ -21,8 +21,9 @@ const (
 
 // profile runs the heavy workload and answers with what it did with its time.
 func (s *server) profile(c *gin.Context) {
-	if engine := c.DefaultQuery("engine", "regions"); engine != "regions" {
-		problem(c, http.StatusBadRequest, "engine="+clip(engine)+" is not known: supported is engine=regions")
+	engine := c.DefaultQuery("engine", "regions")
+	if engine != "regions" && engine != "trace" {
+		problem(c, http.StatusBadRequest, "engine="+clip(engine)+" is not known: supported are engine=regions and engine=trace")
 		return
 	}
 	format, status, why := s.format(c.Query("format"), c.GetHeader("Accept"))
@@ -30,18 +31,26 @@ func (s *server) profile(c *gin.Context) {
 		problem(c, status, why)
 		return
 	}
+	if engine == "trace" {
+		s.traced(c, format)
+		return
+	}
 	rec := regions.Record("GET /profile")
 	s.heavy(c.Request.Context(), rec)
 	p := rec.Profile(regions.Profile{
 		URL: clip(c.Request.URL.RequestURI()), Program: s.program(), TraceID: telemetry.TraceID(c.Request.Context()),
 	})
+	answer(c, format, p, p.ServerTiming())
+}
 
+// answer sends a profile in the format asked for.
+func answer(c *gin.Context, format regions.Format, p *regions.Profile, timing string) {
 	var body bytes.Buffer
 	if err := format.Write(&body, p); err != nil {
 		problem(c, http.StatusInternalServerError, err.Error())
 		return
 	}
-	c.Header("Server-Timing", p.ServerTiming())
+	c.Header("Server-Timing", timing)
 	c.Header("Vary", "Accept")
 	c.Header("Cache-Control", "no-store")
 	c.Header("X-Content-Type-Options", "nosniff")

@@ -68,6 +68,7 @@ type server struct {
 	work    *work
 	formats []regions.Format
 	slots   chan struct{}
+	tracing chan struct{} // taken by the one request that is being traced
 	lock    sharedLock
 	client  *http.Client
 }
@@ -88,7 +89,8 @@ func New(o Options) http.Handler {
 	}
 	s := &server{
 		Options: o, work: newWork(seed), formats: regions.Formats(), slots: make(chan struct{}, o.MaxConcurrent),
-		client: &http.Client{Transport: o.Telemetry.Transport(http.DefaultTransport), Timeout: downstreamTimeout},
+		tracing: make(chan struct{}, 1),
+		client:  &http.Client{Transport: o.Telemetry.Transport(http.DefaultTransport), Timeout: downstreamTimeout},
 	}
 	return s.routes()
 }

@@ -39,7 +39,7 @@ func TestRoutes(t *testing.T) {
 		"/readyz":                  {http.StatusOK, "ready"},
 		"/profile":                 {http.StatusOK, `"engine":"regions"`},
 		"/profile?engine=regions":  {http.StatusOK, `"engine":"regions"`},
-		"/profile?engine=cpu":      {http.StatusBadRequest, "supported is engine=regions"},
+		"/profile?engine=cpu":      {http.StatusBadRequest, "supported are engine=regions and engine=trace"},
 		"/profile?format=xml":      {http.StatusBadRequest, "folded, html, json, pprof, speedscope, text"},
 		"/workloads/cpu?ms=1":      {http.StatusOK, `"kind":"cpu","ms":1`},
 		"/workloads/cpu?ms=0":      {http.StatusOK, `"ms":0`},

@@ -22,6 +22,8 @@ const (
 	metricsFile   = "metrics.jsonl"
 	profilesDir   = "profiles"
 	indexFile     = profilesDir + "/index.jsonl"
+	flightDir     = "flight"
+	timelinesFile = flightDir + "/timelines.jsonl"
 	lockFile      = "lock"
 )
 

@@ -159,10 +159,13 @@ type Signals struct {
 	Spans        SpanCount           `json:"spans"`
 	Profiles     int                 `json:"profiles"`
 	Flights      int                 `json:"flights"`
-	Points       int                 `json:"points"`              // metric points
-	Coverage     float64             `json:"coverage"`            // share of kept, sampled exchanges joined to a server span
-	Exporter     map[string]int64    `json:"exporter,omitempty"`  // drops of our own export, by reason
-	Forwarded    map[string]int64    `json:"forwarded,omitempty"` // what was passed on of what was received, by unit and outcome
+	FlightsLost  map[string]int64    `json:"flights_lost,omitempty"` // recordings that could not be had or read, and requests cut by an edge, by reason
+	FlightNote   string              `json:"flight_note,omitempty"`  // the first of what went wrong with them
+	Timelines    int                 `json:"timelines"`              // requests that the recordings show whole
+	Points       int                 `json:"points"`                 // metric points
+	Coverage     float64             `json:"coverage"`               // share of kept, sampled exchanges joined to a server span
+	Exporter     map[string]int64    `json:"exporter,omitempty"`     // drops of our own export, by reason
+	Forwarded    map[string]int64    `json:"forwarded,omitempty"`    // what was passed on of what was received, by unit and outcome
 	ClientSpans  *ClientSpans        `json:"client_spans,omitempty"`
 }
 

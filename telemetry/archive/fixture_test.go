@@ -234,7 +234,22 @@ func write(t testing.TB, dir string, seconds []loadgen.Second) *archive.Writer {
 	for _, p := range fixedProfiles() {
 		must(t, w.Profile(p))
 	}
+	name, err := w.Flight(began, "slow", []byte("go 1.26 trace\x00\x00\x00"))
+	must(t, err)
+	must(t, w.Timelines(name, fixedTimelines()))
 	return w
+}
+
+func fixedTimelines() []signal.Timeline {
+	stack := []signal.Call{{Func: "time.Sleep", File: "/go/src/runtime/time.go", Line: 363}, {Func: "main.wait", File: "/src/main.go", Line: 7}}
+	block := signal.Block{Reason: signal.BlockSleep, Time: 7, Count: 1, Stack: stack}
+	return []signal.Timeline{
+		{
+			TraceID: signal.TraceID{15: 1}, SpanID: signal.SpanID{7: 2}, Start: 1, Total: 10, Running: 3, Blocked: signal.Blocked{Sleep: 7},
+			Blocks: []signal.Block{block}, GCAssist: 1, STW: 2, Samples: []signal.StackCount{{Count: 1, Stack: stack[1:]}},
+		},
+		{TraceID: signal.TraceID{15: 2}, Start: 2, Total: 7, Blocked: signal.Blocked{Sleep: 7}, Blocks: []signal.Block{block}},
+	}
 }
 
 // finish ends a run as its result says.

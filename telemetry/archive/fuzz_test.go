@@ -55,6 +55,7 @@ func FuzzExchanges(f *testing.F)    { fuzzFile(f, "exchanges.jsonl") }
 func FuzzTraces(f *testing.F)       { fuzzFile(f, "traces.jsonl") }
 func FuzzMetrics(f *testing.F)      { fuzzFile(f, "metrics.jsonl") }
 func FuzzProfileIndex(f *testing.F) { fuzzFile(f, "profiles/index.jsonl") }
+func FuzzTimelines(f *testing.F)    { fuzzFile(f, "flight/timelines.jsonl") }
 
 // BenchmarkSecond is what a second costs the process that measures: 5 steps,
 // 1,000 answers each, 500 of them kept.

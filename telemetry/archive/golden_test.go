@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -71,7 +72,9 @@ func TestGoldenOpens(t *testing.T) {
 	result, err := run.Result()
 	must(t, err)
 	sameSeries(t, result.Series, resultOf(awkward(), fixedSeconds()).Series)
-	if len(run.Lost) > 0 || len(run.Exchanges) != 36 || len(run.Spans) != 3 || len(run.Series) != 5 || len(run.Profiles) != 3 {
-		t.Errorf("lost %q, %d exchanges, %d spans, %d series, %d profiles", run.Lost, len(run.Exchanges), len(run.Spans), len(run.Series), len(run.Profiles))
+	if len(run.Lost) > 0 || len(run.Exchanges) != 36 || len(run.Spans) != 3 || len(run.Series) != 5 || len(run.Profiles) != 3 ||
+		len(run.Flights) != 1 || !reflect.DeepEqual(run.Timelines, fixedTimelines()) {
+		t.Errorf("lost %q, %d exchanges, %d spans, %d series, %d profiles, %d flights, timelines %+v", run.Lost, len(run.Exchanges),
+			len(run.Spans), len(run.Series), len(run.Profiles), len(run.Flights), run.Timelines)
 	}
 }

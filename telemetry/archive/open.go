@@ -110,6 +110,7 @@ func (r *reader) readAll() error {
 		}},
 		{metricsFile, metrics.add},
 		{indexFile, r.profile},
+		{timelinesFile, r.timelines},
 	} {
 		if err := r.lines(f.name, f.line); err != nil {
 			return err
@@ -118,6 +119,9 @@ func (r *reader) readAll() error {
 	r.run.Series = metrics.sorted()
 	slices.SortStableFunc(r.run.Exchanges, func(a, b loadgen.Exchange) int { return cmp.Compare(a.N, b.N) })
 	r.compare()
+	if err := r.flights(); err != nil {
+		return err
+	}
 	return r.strays()
 }
 

@@ -31,6 +31,7 @@ type Writer struct {
 	mu       sync.Mutex
 	files    map[string]*os.File
 	profiles []string // files within profiles/
+	flights  []string // names of the recordings written
 	failure  *failure
 	closed   bool
 }
@@ -199,13 +200,19 @@ func (w *Writer) Discard() error {
 	for _, name := range w.profiles {
 		files = append(files, filepath.Join(profilesDir, name))
 	}
+	for _, name := range w.flights {
+		files = append(files, filepath.Join(flightDir, name))
+	}
 	w.mu.Unlock()
 	errs := []error{w.Close()}
 	for _, name := range files {
 		errs = append(errs, removeIfThere(filepath.Join(w.dir, name)))
 	}
-	// Create found no profiles directory, so that it is the Writer's too.
-	errs = append(errs, removeEmpty([]string{filepath.Join(w.dir, profilesDir)}), removeEmpty(w.dirs))
+	// Create found none of these directories, so that they are the Writer's too.
+	for _, name := range []string{profilesDir, flightDir} {
+		errs = append(errs, removeEmpty([]string{filepath.Join(w.dir, name)}))
+	}
+	errs = append(errs, removeEmpty(w.dirs))
 	return errors.Join(errs...)
 }
 

@@ -25,7 +25,9 @@ func Middleware(t *telemetry.Telemetry) gin.HandlerFunc {
 		plain := c.Request.Context()
 		labelled, done := t.Label(plain, c.Request.Header)
 		defer done()
-		c.Request = c.Request.WithContext(labelled)
+		ctx, end := t.Task(labelled, c.Request.Header)
+		defer end()
+		c.Request = c.Request.WithContext(ctx)
 		traced(c) // runs the handlers after this one
 		c.Request = c.Request.WithContext(plain)
 	}

@@ -1,6 +1,7 @@
 package gintelemetry_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/taillight-load/taillight/telemetry"
+	"github.com/taillight-load/taillight/telemetry/flight"
 	"github.com/taillight-load/taillight/telemetry/gintelemetry"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
@@ -98,6 +100,37 @@ func TestSpanIsNamedAfterTheRouteAndLabelled(t *testing.T) {
 		if labels[label] != want {
 			t.Errorf("profile label %s = %q, want %q", label, labels[label], want)
 		}
+	}
+}
+
+// The recording knows a gin request's trace and span.
+func TestARecordedRequestIsNamed(t *testing.T) {
+	c := newCollector(t)
+	t.Setenv("OTEL_METRICS_EXPORTER", "none")
+	t.Setenv(names.EnvOTLP, c.URL)
+	t.Setenv(names.EnvFlight, "1")
+	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inside string
+	r := gin.New()
+	r.Use(gintelemetry.Middleware(tel))
+	r.GET("/", func(c *gin.Context) { inside = telemetry.TraceID(c.Request.Context()) })
+	r.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
+	var b bytes.Buffer
+	if err := tel.Flight(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rec, err := flight.Decode(&b)
+	if err != nil || len(rec.Timelines) != 1 || len(c.spans) != 1 {
+		t.Fatalf("%v, %d timelines, %d spans", err, len(rec.Timelines), len(c.spans))
+	}
+	if tl := rec.Timelines[0]; tl.TraceID.String() != inside || tl.SpanID.String() != hex.EncodeToString(c.spans[0].SpanId) {
+		t.Errorf("timeline of %s/%s, span %s/%x", tl.TraceID, tl.SpanID, inside, c.spans[0].SpanId)
 	}
 }
 

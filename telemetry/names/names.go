@@ -184,6 +184,18 @@ const (
 // PyroscopeCPU is the profile type of Go CPU profiles in Pyroscope.
 const PyroscopeCPU = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 
+// Marks of a request in the Go execution trace. The flight decoder knows them
+// too; a recording from another version is read by them.
+const (
+	TraceTask    = "request"  // task around everything that is done for it
+	TraceRegion  = "handler"  // region of the goroutine that handles it
+	TraceTraceID = "trace_id" // log category, W3C trace id as hex
+	TraceSpanID  = "span_id"  // log category, id of the server span as hex
+)
+
+// FlightPath is where the admin handler serves the flight recording.
+const FlightPath = "/debug/flight"
+
 // Service names of the bundled processes.
 const (
 	ServiceTarget    = "taillight-target"
@@ -194,6 +206,7 @@ const (
 const (
 	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
+	EnvFlight         = "TAILLIGHT_FLIGHT"          // 1 keeps a flight recording, 0 keeps none
 	EnvPyroscope      = "PYROSCOPE_SERVER_ADDRESS"  // first address that receives profiles
 	EnvOTLP           = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	EnvOTLPHeaders    = "OTEL_EXPORTER_OTLP_HEADERS"

@@ -45,6 +45,7 @@ type jsonProfile struct {
 	Program    string      `json:"program"`
 	DurationNS int64       `json:"duration_ns"`
 	Root       *jsonRegion `json:"root"`
+	Timeline   any         `json:"timeline,omitempty"`
 }
 
 type jsonRegion struct {
@@ -59,8 +60,8 @@ type jsonRegion struct {
 // writeJSON writes the tree with nanoseconds; every list is there, if empty.
 func writeJSON(w io.Writer, p *Profile) error {
 	return encode(w, jsonProfile{
-		Schema: 1, Engine: "regions", URL: p.URL, Started: p.Started.UTC(), TraceID: p.TraceID,
-		Program: p.Program, DurationNS: int64(p.Root.Duration()), Root: asJSON(p.Root),
+		Schema: 1, Engine: p.engine(), URL: p.URL, Started: p.Started.UTC(), TraceID: p.TraceID,
+		Program: p.Program, DurationNS: int64(p.Root.Duration()), Root: asJSON(p.Root), Timeline: p.Timeline,
 	})
 }
 
@@ -89,7 +90,7 @@ func encode(w io.Writer, v any) error {
 func writeText(w io.Writer, p *Profile) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", p.URL)
-	fmt.Fprintf(&b, "engine    regions: exact wall time of this request, nothing sampled\n")
+	fmt.Fprintf(&b, "engine    %s\n", p.About())
 	fmt.Fprintf(&b, "recorded  %s\n", p.Started.UTC().Format("2006-01-02T15:04:05.000Z"))
 	fmt.Fprintf(&b, "duration  %.3f ms%s\n", milliseconds(p.Root.Duration()), shares(p))
 	if p.TraceID != "" {

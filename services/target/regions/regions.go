@@ -68,6 +68,28 @@ type Profile struct {
 	Started time.Time // wall clock
 	TraceID string    // W3C trace id as hex, "" without tracing
 	Program string    // what served it: name, version, Go version
+	// Engine made the profile; "" is regions. The regions of another one, trace,
+	// are the states of the request one behind the other, not in the order in
+	// which they came.
+	Engine string
+	// Timeline, if any, is written into the JSON format as it is.
+	Timeline any
+}
+
+// engine returns the engine's name.
+func (p *Profile) engine() string {
+	if p.Engine == "" {
+		return "regions"
+	}
+	return p.Engine
+}
+
+// About says how the profile was made.
+func (p *Profile) About() string {
+	if p.engine() == "trace" {
+		return "trace: exact states of this request from the execution trace, added up by kind"
+	}
+	return p.engine() + ": exact wall time of this request, nothing sampled"
 }
 
 // ByKind adds up self times. The sum over all kinds is the whole request.
