@@ -140,6 +140,7 @@ func (r *Result) Check() []Validity {
 				lag.Merge(se.Lag)
 				response.Merge(se.Response)
 				n.Add(se.Counts)
+				v.Local += se.Errors[ErrLocal]
 			}
 		}
 		v.LagP99, v.P50 = lag.Quantile(0.99), response.Quantile(0.5)

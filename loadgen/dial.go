@@ -90,8 +90,11 @@ func (d *dialer) resolve(ctx context.Context) ([]netip.Addr, error) {
 }
 
 func connectClass(err error) ErrorClass {
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
 		return ErrRefused
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return ErrLocal
 	}
 	return orTimeout(err, ErrConnect)
 }

@@ -84,6 +84,7 @@ const (
 	ErrProtocol    ErrorClass = "protocol" // the answer is not HTTP, or too large
 	ErrBody        ErrorClass = "body"     // the body lacks what is expected
 	ErrInterrupted ErrorClass = "interrupted"
+	ErrLocal       ErrorClass = "generator" // this process ran out of file descriptors or ports
 	// An unexpected status is "status 503" and so on: see StatusError.
 )
 

@@ -26,6 +26,7 @@ type Validity struct {
 	Sent      float64       `json:"sent_share"`      // of planned requests
 	Throttled float64       `json:"throttled_share"` // of the phase's time
 	Capped    bool          `json:"capped"`          // the in-flight cap was reached
+	Local     int64         `json:"local,omitempty"` // requests that failed for want of the generator's own descriptors or ports
 }
 
 // Limits of Validity. They are one rule, printed beside every verdict.
@@ -44,6 +45,8 @@ func (v *Validity) judge() {
 		v.worst(v.Sent < warnSent, v.Sent < invalidSent,
 			fmt.Sprintf("%.2f %% of the planned requests were sent", 100*v.Sent))
 	}
+	v.worst(v.Local > 0, v.Local > 0,
+		fmt.Sprintf("%d requests failed because the generator ran out of file descriptors or ports: raise ulimit -n, or keep connections open", v.Local))
 	v.worst(v.Throttled > warnThrottled, v.Throttled > invalidThrottled,
 		fmt.Sprintf("the CPU quota held the generator for %.1f %% of the time", 100*v.Throttled))
 }
