@@ -94,9 +94,9 @@ func find(name string) (test, error) {
 }
 
 // attempts is how often a case is measured before a figure counts as off. What
-// the machine does to one measurement it does not do to three in a row; what
+// the machine does to one measurement it does not do to five in a row; what
 // the tool does wrong it does every time.
-const attempts = 3
+const attempts = 5
 
 // settled measures a case until no figure is off, and says so when it takes
 // more than once.
