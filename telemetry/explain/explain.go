@@ -51,4 +51,7 @@ type Reference struct {
 type Output struct {
 	Findings []signal.Finding // gravest first, then by rule
 	Silent   []signal.Silent  // by rule
+	// Difference is the CPU per request of the peak against the baseline, nil
+	// when there are no two phases to compare; F13 says why.
+	Difference *CPUDifference
 }

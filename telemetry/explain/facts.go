@@ -23,6 +23,8 @@ type facts struct {
 	response loadgen.Distribution // of all answers
 	joined   []Joined             // of Exchanges, by intended start
 	all      bool                 // every answered exchange was kept
+
+	difference *CPUDifference // nil unless two phases could be compared
 }
 
 func gather(in Input) *facts {

@@ -22,6 +22,7 @@ func rules() []rule {
 		{"F4", "Limit not reached", cappedByUsers},
 		{"F5", "CPU figure against throughput", cpuContradiction},
 		{"F6", "Lost SYN or accept overflow", lostSYN},
+		{"F13", "CPU per request by phase", cpuByPhase},
 		{"F14", "Where CPU goes", whereCPUGoes},
 		{"F17", "Errors", errorsBegan},
 		{"F21", "Percentiles the data support", supportedPercentiles},
@@ -48,6 +49,7 @@ func Explain(in Input) Output {
 			out.Findings = append(out.Findings, finding)
 		}
 	}
+	out.Difference = f.difference
 	slices.SortStableFunc(out.Findings, func(a, b signal.Finding) int {
 		return cmp.Compare(gravity(a.Severity), gravity(b.Severity))
 	})
