@@ -111,10 +111,21 @@ func (c *CPU) metric() string {
 	return name
 }
 
+// targets reports whether a series is of the service whose CPU figure is
+// known, or of any when none is.
+func (f *facts) targets(s *signal.Series) bool {
+	cpu := f.Machine.TargetCPU
+	if cpu == nil {
+		return true
+	}
+	_, service, told := strings.Cut(cpu.Source, " of ")
+	return !told || s.Resource.Service() == service
+}
+
 func (f *facts) cpuCounters() []signal.Series {
 	var of []signal.Series
 	for _, s := range f.Series {
-		if s.Name != f.Machine.TargetCPU.metric() || s.Kind != signal.Sum {
+		if s.Name != f.Machine.TargetCPU.metric() || s.Kind != signal.Sum || !f.targets(&s) {
 			continue
 		}
 		if len(of) > 0 && (s.Resource.Service() != of[0].Resource.Service() || s.Resource.Instance() != of[0].Resource.Instance()) {

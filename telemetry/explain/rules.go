@@ -22,12 +22,19 @@ func rules() []rule {
 		{"F4", "Limit not reached", cappedByUsers},
 		{"F5", "CPU figure against throughput", cpuContradiction},
 		{"F6", "Lost SYN or accept overflow", lostSYN},
+		{"F10", "CPU quota", throttled},
+		{"F11", "CPU used up", saturated},
 		{"F13", "CPU per request by phase", cpuByPhase},
 		{"F14", "Where CPU goes", whereCPUGoes},
+		{"F15", "Warm-up", warmUp},
+		{"F16", "Stationary", notStationary},
 		{"F17", "Errors", errorsBegan},
+		{"F18", "Recovery", recovery},
+		{"F19", "Growth", growth},
 		{"F21", "Percentiles the data support", supportedPercentiles},
 		{"F22", "Tail", tail},
 		{"F23", "Connections re-opened", reopened},
+		{"F24", "Rate limit", rateLimited},
 	}
 }
 

@@ -3,7 +3,6 @@ package explain_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +28,7 @@ func TestRules(t *testing.T) {
 	for _, of := range [][]ruleCase{
 		generatorCases(), thresholdCases(), closedCases(), cpuLawCases(), synCases(),
 		cpuCases(), phaseCases(), errorCases(), percentileCases(), tailCases(), connectionCases(),
+		resourceCases(), steadyCases(),
 	} {
 		cases = append(cases, of...)
 	}
@@ -182,6 +182,10 @@ func fail(xs []loadgen.Exchange, n int) {
 	}
 }
 
+func resource(service, instance string) *signal.Resource {
+	return &signal.Resource{Attributes: signal.Attributes{"service.name": service, "service.instance.id": instance}}
+}
+
 func cpuLawCases() []ruleCase {
 	cpu := func(c explain.CPU) func(*explain.Input) {
 		return func(in *explain.Input) { in.Machine.TargetCPU = &c }
@@ -189,7 +193,7 @@ func cpuLawCases() []ruleCase {
 	counter := func(phases ...float64) func(*explain.Input) {
 		return func(in *explain.Input) {
 			cpu(explain.CPU{Mean: 0.7, Max: 0.9, Source: "process.cpu.time of shop", Process: true})(in)
-			s := signal.Series{Name: "process.cpu.time", Kind: signal.Sum, Unit: "s"}
+			s := signal.Series{Name: "process.cpu.time", Kind: signal.Sum, Unit: "s", Resource: resource("shop", "1")}
 			used := 0.0
 			for i, p := range in.Result.Phases {
 				s.Points = append(s.Points, signal.Point{Time: in.Result.Began.Add(p.Start).UnixNano(), Value: used})
@@ -208,11 +212,18 @@ func cpuLawCases() []ruleCase {
 		{"F5", "agrees, by phase", false, with(stressTest.run, counter(0.39, 0.7))},
 		// 216/s over the run at 1.4 of 1 core predict 154/s.
 		{"F5", "contradicts, whole run", true, with(stressTest.run, cpu(explain.CPU{Mean: 1.4, Max: 1.5, Source: "process.cpu.time", Process: true}))},
+		// Another service's counter says nothing of this one.
+		{"F5", "contradicts, beside another service", true, with(stressTest.run, func(in *explain.Input) {
+			counter(0.95, 0.7)(in)
+			other := in.Series[1]
+			other.Resource = resource("stock", "2")
+			in.Series = append(in.Series, other)
+		})},
 		// Two processes sent the counter: no telling whose it is, so the run as a whole.
 		{"F5", "two processes", false, with(stressTest.run, func(in *explain.Input) {
 			counter(0.95, 0.7)(in)
 			other := in.Series[1]
-			other.Resource = &signal.Resource{Attributes: signal.Attributes{"service.name": "another"}}
+			other.Resource = resource("shop", "2")
 			in.Series = append(in.Series, other)
 		})},
 		{"F5", "machine's figure", false, with(stressTest.run, cpu(explain.CPU{Mean: 1.4, Source: "system.cpu.utilization"}))},
@@ -332,41 +343,6 @@ func cpuCases() []ruleCase {
 			in.Profiles = []signal.Profile{{Service: "shop", Type: "cpu", Start: began, End: began + 1e9, Data: []byte("no pprof")}}
 		})},
 		{"F14", "no profile", false, func() explain.Input { return loadTest.run() }},
-	}
-}
-
-// phaseCases profile the stress test second by second: what its answers cost,
-// which in its second phase may cost more in one function.
-func phaseCases() []ruleCase {
-	profiled := func(more float64) func() explain.Input {
-		return with(stressTest.run, func(in *explain.Input) {
-			random := rand.New(rand.NewPCG(13, 13))
-			for i := range in.Seconds {
-				answered := float64(in.Seconds[i].Series[0].Completed)
-				stacks := map[string]int64{}
-				for _, function := range []struct {
-					name string
-					each float64 // samples per request
-				}{{"hash", 0.2}, {"encode", 0.1}} {
-					if function.name == "hash" && in.Seconds[i].Start >= in.Result.Phases[1].Start {
-						function.each *= more
-					}
-					noise := 1 + 0.1*random.NormFloat64()
-					stacks["example.com/shop/web.Serve example.com/shop/work."+function.name] = int64(max(0, answered*function.each*noise))
-				}
-				in.Profiles = append(in.Profiles, cpuProfile(in.Result.Began.Add(time.Duration(i)*time.Second), stacks))
-			}
-		})
-	}
-	return []ruleCase{
-		{"F13", "dearer at the peak", true, profiled(1.4)},
-		{"F13", "as dear", false, profiled(1)},
-		{"F13", "one phase", false, with(spikeTest.run, func(in *explain.Input) {
-			for i := range 17 {
-				in.Profiles = append(in.Profiles, cpuProfile(in.Result.Began.Add(time.Duration(i)*time.Second), heavyStacks()))
-			}
-		})},
-		{"F13", "no profile", false, func() explain.Input { return stressTest.run() }},
 	}
 }
 

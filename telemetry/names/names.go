@@ -131,6 +131,14 @@ var (
 		Name: "go.memory.used", Kind: Gauge, Unit: "By", Source: "target",
 		Description: "Memory used by the Go runtime, by type.", Attributes: []string{"go.memory.type"},
 	}
+	GCGoal = Metric{
+		Name: "go.memory.gc.goal", Kind: Gauge, Unit: "By", Source: "target",
+		Description: "Heap size at which the next collection ends: about twice what the last one left alive.",
+	}
+	ProcessorLimit = Metric{
+		Name: "go.processor.limit", Kind: Gauge, Unit: "{thread}", Source: "target",
+		Description: "GOMAXPROCS: threads that may run Go code at once.",
+	}
 	ScheduleDuration = Metric{
 		Name: "go.schedule.duration", Kind: Histogram, Unit: "s", Source: "target",
 		Description: "Time goroutines spent runnable before running; classic buckets, sampled 1 in 8.",
@@ -144,7 +152,7 @@ func All() []Metric {
 		RequestsPlanned, RequestsSent, RequestsOK, RequestsFailed, RequestsUnsent,
 		Users, InFlight, PhaseActive, RunVerdict,
 		ServerDuration, ProcessCPUTime, ProcessCPUUtilization, ContainerThrottled,
-		Goroutines, MemoryUsed, ScheduleDuration,
+		Goroutines, MemoryUsed, GCGoal, ProcessorLimit, ScheduleDuration,
 	}
 }
 
