@@ -29,29 +29,33 @@ func threadCPU(t testing.TB) time.Duration {
 }
 
 // work computes until the thread, which its goroutine is bound to, has used d
-// of CPU, however long that takes.
+// of CPU, however long that takes. It looks at the clock seldom: the kernel
+// likes to change threads at the end of a system call, and what a thread waits
+// there is syscall to the trace.
 func work(t testing.TB, d time.Duration) {
 	t.Helper()
 	for end := threadCPU(t) + d; threadCPU(t) < end; {
-		burn(20 * time.Microsecond)
+		burn(max(d/10, 20*time.Microsecond))
 	}
 }
 
-// beside computes on the CPU that the calling thread is bound to, until the
-// test ends or stop is called.
+// beside computes on one CPU until stop is called. It returns once it does.
 func beside(t *testing.T, cpu *unix.CPUSet) (stop func()) {
 	t.Helper()
 	var over atomic.Bool
 	var wg sync.WaitGroup
+	begun := make(chan struct{})
 	wg.Go(func() {
 		runtime.LockOSThread() // the thread ends with the goroutine, and its CPU set with it
 		if err := unix.SchedSetaffinity(0, cpu); err != nil {
 			t.Error(err)
 		}
+		close(begun)
 		for !over.Load() {
 			burn(time.Millisecond)
 		}
 	})
+	<-begun
 	return func() { over.Store(true); wg.Wait() }
 }
 
@@ -78,10 +82,8 @@ func TestDescheduledIsRunningWithoutACPU(t *testing.T) {
 	t.Setenv(names.EnvThreadClock, "1")
 	const burnt = 40 * time.Millisecond
 	one, all := firstCPU(t)
-	s := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/shared" {
-			defer beside(t, one)()
-		}
+	s := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		defer beside(t, one)()
 		if err := unix.SchedSetaffinity(0, one); err != nil {
 			t.Error(err)
 		}
@@ -90,19 +92,25 @@ func TestDescheduledIsRunningWithoutACPU(t *testing.T) {
 			t.Error(err)
 		}
 	}))
-	s.ask(t, "/shared")
+	var most int64
+	for range 5 {
+		s.ask(t, "/")
+	}
 	rec := decode(t, s.snapshot(t))
-	if len(rec.Timelines) != 1 || rec.Timelines[0].OnCPU == nil {
-		t.Fatalf("%+v", rec)
+	for _, tl := range rec.Timelines {
+		without, measured := tl.Descheduled()
+		if !measured || without != max(0, tl.Running-*tl.OnCPU) {
+			t.Fatalf("%+v", tl)
+		}
+		if on := *tl.OnCPU; on < int64(burnt) || on > int64(burnt*5/4) {
+			t.Errorf("%d ns on a CPU, the thread's own clock says %s", on, burnt)
+		}
+		most = max(most, without)
 	}
-	tl := rec.Timelines[0]
-	without, _ := tl.Descheduled()
-	if on := *tl.OnCPU; on < int64(burnt) || on > int64(burnt+5*time.Millisecond) {
-		t.Errorf("%d ns on a CPU, the thread's own clock says %s", on, burnt)
-	}
-	// Half of it in theory. The neighbour may start late, and end early.
-	if without < int64(burnt)/4 || without != tl.Running-*tl.OnCPU {
-		t.Errorf("descheduled for %d ns of %d running, on a CPU for %d", without, tl.Running, *tl.OnCPU)
+	// As long as the burning in theory; on a busy machine the neighbour may
+	// come to its turn late.
+	if len(rec.Timelines) != 5 || most < int64(burnt)/2 {
+		t.Errorf("%d requests, descheduled for %d ns at most while they burnt %s beside somebody else", len(rec.Timelines), most, burnt)
 	}
 }
 

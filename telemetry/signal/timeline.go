@@ -40,7 +40,8 @@ func (t *Timeline) States() int64 {
 // Descheduled returns how much of Running the thread was without a CPU, and
 // whether that was measured. It is so long at least: the thread's clock also
 // counts the work in system calls and that of going to sleep and waking up,
-// which is not in Running.
+// which is not in Running; and a thread that has to wait for a CPU at the end
+// of a system call, where the kernel likes to change threads, is in Syscall.
 func (t *Timeline) Descheduled() (ns int64, measured bool) {
 	if t.OnCPU == nil {
 		return 0, false
