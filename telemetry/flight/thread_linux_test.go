@@ -168,20 +168,26 @@ func TestAReadingIsOfItsRegion(t *testing.T) {
 	}
 }
 
-// Of two middlewares on one request the outer one's reading counts.
+// Of two marks on one request the outer one's reading counts, and the inner
+// one's does not stand in for it.
 func TestTheOuterReadingCounts(t *testing.T) {
-	t.Setenv(names.EnvThreadClock, "1")
-	s := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { work(t, time.Millisecond) }),
-		func(tel *telemetry.Telemetry, h http.Handler) http.Handler {
-			return tel.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				work(t, 2*time.Millisecond)
-				h.ServeHTTP(w, r)
-			}))
-		})
-	s.ask(t, "/")
-	rec := decode(t, s.snapshot(t))
-	if len(rec.Timelines) != 1 || rec.Timelines[0].OnCPU == nil || *rec.Timelines[0].OnCPU < int64(3*time.Millisecond) {
-		t.Errorf("%+v", rec.Timelines)
+	for share, least := range map[string]time.Duration{"1": 3 * time.Millisecond, "0": -1} {
+		t.Setenv(names.EnvThreadClock, share)
+		s := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			telemetry.ThreadRegion(r.Context(), names.TraceRegion, func() { work(t, time.Millisecond) })
+			work(t, 2*time.Millisecond)
+		}))
+		s.ask(t, "/")
+		rec := decode(t, s.snapshot(t))
+		if len(rec.Timelines) != 1 {
+			t.Fatalf("%+v", rec)
+		}
+		if on := rec.Timelines[0].OnCPU; (on != nil) != (least >= 0) || on != nil && *on < int64(least) {
+			t.Errorf("share %s: %+v", share, rec.Timelines[0])
+		}
+		if err := s.tel.Shutdown(t.Context()); err != nil { // for the next recorder
+			t.Error(err)
+		}
 	}
 }
 
