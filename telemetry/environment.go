@@ -22,6 +22,7 @@ type environment struct {
 	own             string   // the one of profiles that may be shown the token
 	token           string   // of the run, "" without one
 	flight          bool     // keep a flight recording
+	threadClock     float64  // share of the requests in it whose thread's clock is read
 }
 
 // exports reports whether anything is sent anywhere.
@@ -36,6 +37,9 @@ func readEnvironment(o Options) (environment, error) {
 	var e environment
 	var err error
 	if e.flight, err = flightOn(o.Flight); err != nil {
+		return e, err
+	}
+	if e.threadClock, err = threadShare(o.ThreadClock); err != nil {
 		return e, err
 	}
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {

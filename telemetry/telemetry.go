@@ -10,6 +10,8 @@
 //	TAILLIGHT_PROFILE_ADDRESS     CPU profiles, a second receiver
 //	TAILLIGHT_FLIGHT=1            keep the last seconds of the execution trace,
 //	                              for GET /debug/flight
+//	TAILLIGHT_THREAD_CLOCK=0.05   of that share of the requests in it, tell how
+//	                              long their thread was on a CPU
 //
 // The other OTEL_* variables of the OpenTelemetry SDK are honoured. With none
 // of the above set nothing is started and the middleware hands the request on
@@ -47,6 +49,11 @@ type Options struct {
 	// and GET /debug/flight, unless TAILLIGHT_FLIGHT says otherwise. A process
 	// can have one such recorder.
 	Flight bool
+	// ThreadClock is the share of recorded requests, 0 to 1, of which the
+	// recording also tells how long their thread was on a CPU, unless
+	// TAILLIGHT_THREAD_CLOCK says otherwise. It binds those requests to a thread,
+	// which makes each of their waits slower by some microseconds. Linux only.
+	ThreadClock float64
 }
 
 // Telemetry is what [Start] started. A nil Telemetry is off: all methods work
@@ -60,6 +67,7 @@ type Telemetry struct {
 	metrics    *sdkmetric.MeterProvider // nil when off
 	profiles   *profiler                // nil when off
 	flight     *flightRecorder          // nil when off
+	threads    float64                  // share of requests in it whose thread's clock is read
 	lost       losses
 
 	closing  context.Context // ends when Shutdown begins: nobody waits for a retry any more
@@ -112,6 +120,7 @@ func (t *Telemetry) start(ctx context.Context, env environment, o Options) error
 		if t.flight, err = startFlight(); err != nil {
 			return err
 		}
+		t.threads = env.threadClock
 	}
 	if len(env.profiles) > 0 {
 		if t.profiles, err = startProfiler(t, env, res); err != nil {

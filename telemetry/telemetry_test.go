@@ -26,7 +26,7 @@ func environment(t *testing.T, set map[string]string) {
 	t.Helper()
 	for _, name := range []string{
 		names.EnvOTLP, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", names.EnvOTLPHeaders,
-		names.EnvPyroscope, names.EnvProfileAddress, names.EnvServiceName, names.EnvResource, names.EnvFlight, "OTEL_SDK_DISABLED",
+		names.EnvPyroscope, names.EnvProfileAddress, names.EnvServiceName, names.EnvResource, names.EnvFlight, names.EnvThreadClock, "OTEL_SDK_DISABLED",
 		"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_EXPORTER_OTLP_PROTOCOL",
 		"OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_TRACES_SAMPLER",
 	} {

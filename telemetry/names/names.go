@@ -199,6 +199,7 @@ const (
 	TraceRegion  = "handler"  // region of the goroutine that handles it
 	TraceTraceID = "trace_id" // log category, W3C trace id as hex
 	TraceSpanID  = "span_id"  // log category, id of the server span as hex
+	TraceOnCPU   = "on_cpu"   // log category, CPU time of the region's thread in it, decimal ns
 )
 
 // FlightPath is where the admin handler serves the flight recording.
@@ -215,6 +216,7 @@ const (
 	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
 	EnvFlight         = "TAILLIGHT_FLIGHT"          // 1 keeps a flight recording, 0 keeps none
+	EnvThreadClock    = "TAILLIGHT_THREAD_CLOCK"    // share of recorded requests, 0 to 1, whose thread's CPU time is read
 	EnvPyroscope      = "PYROSCOPE_SERVER_ADDRESS"  // first address that receives profiles
 	EnvOTLP           = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	EnvOTLPHeaders    = "OTEL_EXPORTER_OTLP_HEADERS"
