@@ -145,6 +145,7 @@ func Explain(run *archive.Run, result *loadgen.Result) error {
 	in := explain.Input{
 		Result: result, Validity: run.Validity, Seconds: seconds,
 		Exchanges: run.Exchanges, Spans: run.Spans, Profiles: run.Profiles, Series: run.Series,
+		Timelines: run.Timelines,
 		Machine: explain.Machine{
 			Cores: run.Environment.Cores, GeneratorProcs: run.Environment.Procs,
 			TargetProcs: run.Environment.TargetProcs, Bundled: run.Environment.Bundled,
