@@ -86,6 +86,10 @@ func TestDecompose(t *testing.T) {
 		async    bool
 	}{
 		"nothing but the client": {want: unsplit, tier: signal.T0},
+		"timings of a foreign file that leave 1 ms out": {
+			change: func(x *loadgen.Exchange) { x.Timings.Wait -= ms }, tier: signal.T0,
+			want: client(parts{explain.Blocked: 2 * ms, explain.Wait: 19 * ms, explain.Receive: 1 * ms}),
+		},
 		"a span without children": {
 			spans: []signal.Span{handler}, tier: signal.T1,
 			want: client(parts{explain.Gap: 3 * ms, explain.SelfUnknown: 18 * ms}),
@@ -115,8 +119,8 @@ func TestDecompose(t *testing.T) {
 			want: client(parts{explain.Gap: 3 * ms, explain.Downstream: 5 * ms, explain.SelfUnknown: 13 * ms}), // 2 + 3
 		},
 		"who takes from a queue is nobody's wait": {
-			spans: []signal.Span{handler, spanned(consumer, 3, 2, 1*ms, 17*ms)}, tier: signal.T1,
-			want: client(parts{explain.Gap: 3 * ms, explain.SelfUnknown: 18 * ms}),
+			spans: []signal.Span{handler, spanned(consumer, 3, 2, 1*ms, 17*ms), spanned(calls, 4, 2, 2*ms, 5*ms)}, tier: signal.T1,
+			want: client(parts{explain.Gap: 3 * ms, explain.Downstream: 3 * ms, explain.SelfUnknown: 15 * ms}),
 		},
 		"a second server span is the service's own, another service's is a call": {
 			spans: []signal.Span{
@@ -235,6 +239,8 @@ func TestTimelinesAreTold(t *testing.T) {
 		tl.TraceID[0], tl.SpanID[0] = trace, span
 		return tl
 	}
+	cut := of(1, 0, 4*ms)
+	cut.Cut = true
 	again := *exchanged()
 	again.SpanID[0] = 9
 	server := spanned(signal.KindServer, 2, 1, 0, 18*ms)
@@ -251,6 +257,7 @@ func TestTimelinesAreTold(t *testing.T) {
 		"without a span, of two exchanges":      {[]loadgen.Exchange{*exchanged(), again}, nil, []signal.Timeline{of(1, 7, 3*ms)}, 0},
 		"of two exchanges, by the span":         {[]loadgen.Exchange{*exchanged(), again}, []signal.Span{server}, []signal.Timeline{of(1, 2, 3*ms)}, 3 * ms},
 		"a timeline that knows no span":         {[]loadgen.Exchange{*exchanged()}, []signal.Span{server}, []signal.Timeline{of(1, 0, 3*ms)}, 3 * ms},
+		"one that is cut beside it":             {[]loadgen.Exchange{*exchanged()}, nil, []signal.Timeline{cut, of(1, 7, 3*ms)}, 3 * ms},
 		"an exchange without a trace gets none": {[]loadgen.Exchange{{Timings: loadgen.Timings{Wait: 9 * ms}, Done: 9 * ms}}, nil, []signal.Timeline{of(0, 0, 3*ms)}, 0},
 	} {
 		all := explain.DecomposeAll(c.exchanges, c.spans, c.timelines, signal.T3)
