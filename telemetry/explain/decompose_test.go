@@ -110,7 +110,7 @@ func TestDecompose(t *testing.T) {
 			want: client(parts{explain.Gap: 3 * ms, explain.Downstream: 8 * ms, explain.SelfUnknown: 10 * ms}), // 2 + 5 + 1
 		},
 		"calls at once: the last to finish": {
-			spans: []signal.Span{handler, spanned(calls, 3, 2, 1*ms, 9*ms), spanned(calls, 4, 2, 1*ms, 12*ms), spanned(calls, 5, 2, 2*ms, 11*ms)},
+			spans: []signal.Span{handler, spanned(calls, 3, 2, 1*ms, 9*ms), spanned(calls, 4, 2, 1*ms, 12*ms), spanned(calls, 5, 2, 500*us, 11*ms)},
 			tier:  signal.T1,
 			want:  client(parts{explain.Gap: 3 * ms, explain.Downstream: 11 * ms, explain.SelfUnknown: 7 * ms}),
 		},
