@@ -20,7 +20,7 @@ const (
 	DNS
 	Connect
 	SSL
-	Send
+	Send    // without what of it the server was already at work
 	Wait    // for the first byte, when nothing is known of the server
 	Receive // first byte to last, when nothing is known of the server
 
@@ -138,8 +138,9 @@ type Breakdown struct {
 	// and the stopped world, are in no component.
 	Timeline *signal.Timeline
 	// Async means that the server was at work for over 1 ms longer than the
-	// client waited, for it streams its answer or goes on after it. Then the
-	// two do not describe the same work, and Wait and Receive stand.
+	// client sent, waited and received, for it streams its answer or goes on
+	// after it. Then the two do not describe the same work, and Wait and Receive
+	// stand.
 	Async bool
 }
 
@@ -189,6 +190,10 @@ func decompose(j Joined, calls children, tl *signal.Timeline, most signal.Tier) 
 		server = time.Duration(tl.Total) // of the handler with its middleware: a little more than the span
 	}
 	gap := t.Wait + t.Receive - server
+	// A server begins when the request has come, and the sender notes that it
+	// is sent when it gets to it: on a busy machine milliseconds later.
+	early := min(max(0, -gap), max(0, t.Send))
+	gap += early
 	switch {
 	case server <= 0:
 		return b
@@ -196,7 +201,7 @@ func decompose(j Joined, calls children, tl *signal.Timeline, most signal.Tier) 
 		b.Async = true
 		return b
 	}
-	p[Wait], p[Receive], p[Gap] = 0, 0, gap
+	p[Send], p[Wait], p[Receive], p[Gap] = t.Send-early, 0, 0, gap
 	b.Calls = calls.critical(j.Span)
 	for _, c := range b.Calls {
 		p[Downstream] += c.Time
