@@ -39,6 +39,7 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	if incomplete != nil {
 		// The files hold less than the run: the tables are those of memory.
 		out.Document = r.doc
+		r.signals.unwritten(out)
 	}
 	if err := Explain(out, result); err != nil {
 		return nil, errors.Join(err, r.archive.Close())
@@ -204,7 +205,8 @@ func WriteReport(run *archive.Run) (string, error) {
 // signalsOf says what of the target's telemetry reached the run.
 func signalsOf(run *archive.Run) archive.Signals {
 	s := run.Signals // what was dropped on the way is known already
-	s.Spans.Received = int64(len(run.Spans))
+	s.Spans.Kept = int64(len(run.Spans))
+	s.Spans.Balance()
 	s.Spans.Joined = 0
 	joined, expected := 0, 0
 	for _, j := range explain.Join(run.Exchanges, run.Spans) {

@@ -176,11 +176,21 @@ type ClientSpans struct {
 	Kept int64 `json:"kept"`
 }
 
-// SpanCount accounts for spans.
+// SpanCount accounts for spans: received = kept + the sum of dropped. A run
+// that was killed knows only those that it kept.
 type SpanCount struct {
 	Received int64            `json:"received"`
-	Joined   int64            `json:"joined"`            // to a kept exchange
+	Kept     int64            `json:"kept"`              // in traces.jsonl
+	Joined   int64            `json:"joined"`            // of kept ones, to a kept exchange
 	Dropped  map[string]int64 `json:"dropped,omitempty"` // by reason
+}
+
+// Balance sets Received from the other counts.
+func (c *SpanCount) Balance() {
+	c.Received = c.Kept
+	for _, n := range c.Dropped {
+		c.Received += n
+	}
 }
 
 // Second is a line of seconds.jsonl.
