@@ -98,8 +98,7 @@ func spoil(run *archive.Run, why error) {
 }
 
 // exported accounts for what left this process: what was passed on of what was
-// received, what was lost of our own export, and how many of the kept exchanges
-// became client spans.
+// received, what was lost of our own export, and how much of it was sent.
 func (r *run) exported(s *archive.Signals) {
 	s.Forwarded = r.signals.forwarded()
 	if r.exporter == nil {
@@ -108,6 +107,9 @@ func (r *run) exported(s *archive.Signals) {
 	s.Exporter = r.exporter.Dropped()
 	if sent, kept := r.exporter.Spans(); kept > 0 {
 		s.ClientSpans = &archive.ClientSpans{Sent: sent, Kept: kept}
+	}
+	if sent, made := r.exporter.Points(); made > 0 {
+		s.ClientPoints = &archive.ClientPoints{Sent: sent, Made: made}
 	}
 }
 

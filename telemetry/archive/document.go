@@ -167,6 +167,7 @@ type Signals struct {
 	Exporter     map[string]int64    `json:"exporter,omitempty"`     // drops of our own export, by reason
 	Forwarded    map[string]int64    `json:"forwarded,omitempty"`    // what was passed on of what was received, by unit and outcome
 	ClientSpans  *ClientSpans        `json:"client_spans,omitempty"`
+	ClientPoints *ClientPoints       `json:"client_points,omitempty"`
 }
 
 // ClientSpans says how many of the sampled exchanges that the run kept were
@@ -174,6 +175,13 @@ type Signals struct {
 type ClientSpans struct {
 	Sent int64 `json:"sent"`
 	Kept int64 `json:"kept"`
+}
+
+// ClientPoints says how many data points of the run's own metrics were sent, of
+// how many that were collected. It is absent where none were to be sent.
+type ClientPoints struct {
+	Sent int64 `json:"sent"`
+	Made int64 `json:"made"`
 }
 
 // SpanCount accounts for spans: received = kept + the sum of dropped. A run
