@@ -77,7 +77,7 @@ func newService(t *testing.T) (*service, string) {
 	return s, server.URL
 }
 
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
