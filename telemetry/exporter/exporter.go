@@ -31,6 +31,7 @@ import (
 
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/names"
+	"github.com/taillight-load/taillight/telemetry/otlpenv"
 )
 
 // Interval is the time between two collections: the resolution of the boards.
@@ -83,11 +84,11 @@ type Exporter struct {
 // No connection is made yet. ctx bounds this call only; Shutdown ends what New
 // starts.
 func New(ctx context.Context, opt Options) (*Exporter, error) {
-	sendMetrics, err := configured("METRICS")
+	sendMetrics, err := otlpenv.On(otlpenv.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	sendSpans, err := configured("TRACES")
+	sendSpans, err := otlpenv.On(otlpenv.Traces)
 	if err != nil || (!sendMetrics && !sendSpans) {
 		return nil, err
 	}
