@@ -28,8 +28,8 @@ import (
 const standInEnv = "BENCH_TEST_TARGET"
 
 // standIn answers every request; "crash" ends in the middle of the run, "hang"
-// never says that it stands, "spans" sends spans of every request, "bundled" is
-// the bundled target.
+// never says that it stands, "spans" sends spans of every request to the run
+// and "elsewhere" to itself, "bundled" is the bundled target.
 func standIn(kind string) int {
 	if kind == "bundled" {
 		return bundled()
@@ -54,8 +54,11 @@ func standIn(kind string) int {
 			os.Exit(7)
 		}
 	})
-	if kind == "spans" {
-		sender := &spanSender{endpoint: os.Getenv(names.EnvOTLP), header: os.Getenv(names.EnvOTLPHeaders)}
+	if kind == "spans" || kind == "elsewhere" {
+		sender := &spanSender{}
+		if kind == "spans" {
+			sender.endpoint, sender.header = os.Getenv(names.EnvOTLP), os.Getenv(names.EnvOTLPHeaders)
+		}
 		handler = sender.answer
 		defer sender.start()()
 	}
