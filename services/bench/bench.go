@@ -371,7 +371,7 @@ func (r *run) settle(result *loadgen.Result) {
 		r.broken = r.child.ended()
 	}
 	r.stage("waiting for the spans of this run")
-	r.signals.settle()
+	r.signals.settle(result.InFlight)
 	r.signals.join(r.kept, joinWait, r.Cut)
 	if r.child != nil {
 		r.stage("stopping the target")

@@ -39,6 +39,7 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	if incomplete != nil {
 		// The files hold less than the run: the tables are those of memory.
 		out.Document = r.doc
+		r.signals.unwritten(out)
 	}
 	if err := Explain(out, result); err != nil {
 		return nil, errors.Join(err, r.archive.Close())
@@ -97,8 +98,7 @@ func spoil(run *archive.Run, why error) {
 }
 
 // exported accounts for what left this process: what was passed on of what was
-// received, what was lost of our own export, and how many of the kept exchanges
-// became client spans.
+// received, what was lost of our own export, and how much of it was sent.
 func (r *run) exported(s *archive.Signals) {
 	s.Forwarded = r.signals.forwarded()
 	if r.exporter == nil {
@@ -107,6 +107,9 @@ func (r *run) exported(s *archive.Signals) {
 	s.Exporter = r.exporter.Dropped()
 	if sent, kept := r.exporter.Spans(); kept > 0 {
 		s.ClientSpans = &archive.ClientSpans{Sent: sent, Kept: kept}
+	}
+	if sent, made := r.exporter.Points(); made > 0 {
+		s.ClientPoints = &archive.ClientPoints{Sent: sent, Made: made}
 	}
 }
 
@@ -205,7 +208,8 @@ func WriteReport(run *archive.Run) (string, error) {
 // signalsOf says what of the target's telemetry reached the run.
 func signalsOf(run *archive.Run) archive.Signals {
 	s := run.Signals // what was dropped on the way is known already
-	s.Spans.Received = int64(len(run.Spans))
+	s.Spans.Kept = int64(len(run.Spans))
+	s.Spans.Balance()
 	s.Spans.Joined = 0
 	joined, expected := 0, 0
 	for _, j := range explain.Join(run.Exchanges, run.Spans) {

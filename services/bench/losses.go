@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/receiver"
 )
 
-// dropLate is the reason of spans that came after the run's telemetry was
-// closed.
-const dropLate = "late"
+// Reasons that no store knows.
+const (
+	dropLate      = "late"      // it came after the run's telemetry was closed
+	dropUnwritten = "unwritten" // the archive had no room
+)
 
 // books are the counts of receivers that may serve several runs.
 type books struct {
@@ -47,6 +50,15 @@ func (s *Signals) dropped() map[string]int64 {
 		out[dropLate] = late
 	}
 	return out
+}
+
+// unwritten counts the spans that were kept, and then had no room in the
+// archive.
+func (s *Signals) unwritten(run *archive.Run) {
+	store, _ := s.attached()
+	if n := store.Counts().Spans - int64(len(run.Spans)); n > 0 {
+		run.Signals.Spans.Dropped[dropUnwritten] = n
+	}
 }
 
 // forwarded accounts for what was passed on during the run: how much of each

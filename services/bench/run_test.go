@@ -18,7 +18,9 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/services/target"
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
@@ -26,8 +28,12 @@ import (
 const standInEnv = "BENCH_TEST_TARGET"
 
 // standIn answers every request; "crash" ends in the middle of the run, "hang"
-// never says that it stands.
+// never says that it stands, "spans" sends spans of every request to the run
+// and "elsewhere" to itself, "bundled" is the bundled target.
 func standIn(kind string) int {
+	if kind == "bundled" {
+		return bundled()
+	}
 	ended := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -42,16 +48,32 @@ func standIn(kind string) int {
 		return 1
 	}
 	var n atomic.Int64
-	go func() {
-		_ = http.Serve(l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			if n.Add(1) == 5 && kind == "crash" {
-				fmt.Fprintln(os.Stderr, "panic: out of paper")
-				os.Exit(7)
-			}
-		}))
-	}()
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if n.Add(1) == 5 && kind == "crash" {
+			fmt.Fprintln(os.Stderr, "panic: out of paper")
+			os.Exit(7)
+		}
+	})
+	if kind == "spans" || kind == "elsewhere" {
+		sender := &spanSender{}
+		if kind == "spans" {
+			sender.endpoint, sender.header = os.Getenv(names.EnvOTLP), os.Getenv(names.EnvOTLPHeaders)
+		}
+		handler = sender.answer
+		defer sender.start()()
+	}
+	go func() { _ = http.Serve(l, handler) }()
 	_ = json.NewEncoder(os.Stdout).Encode(child{Addr: l.Addr().String(), PID: os.Getpid()})
 	<-ended
+	return 0
+}
+
+// bundled is the bundled target itself.
+func bundled() int {
+	err := target.Run(context.Background(), target.Config{Addr: "127.0.0.1:0", Child: true}, os.Stdin, os.Stdout, os.Stderr)
+	if err != nil {
+		return 1
+	}
 	return 0
 }
 

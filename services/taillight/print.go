@@ -221,7 +221,7 @@ func printTrust(out io.Writer, run *archive.Run, s style) {
 	fmt.Fprintf(out, "%s   generator lag p99 %s ms, %s sent, %.2f cores of GOMAXPROCS %d   target %s\n",
 		s.paint(bold+";"+colour, string(grade)), ms(lag), percent(sent), run.Totals.GeneratorCPU, run.Environment.Procs, targetUse(run))
 	fmt.Fprintf(out, "tier %s   %s of %s spans joined, coverage %s   %d profiles   trace share %s\n",
-		run.Signals.Tier, thousands(run.Signals.Spans.Joined), thousands(run.Signals.Spans.Received),
+		run.Signals.Tier, thousands(run.Signals.Spans.Joined), thousands(run.Signals.Spans.Kept),
 		percent(run.Signals.Coverage), run.Signals.Profiles, percent(run.Environment.TraceShare))
 	if c := run.Signals.ClientSpans; c != nil && c.Kept > 0 {
 		fmt.Fprintf(out, "sent by OTLP   %s client spans, %s of %s sampled and kept\n",

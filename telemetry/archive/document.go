@@ -167,6 +167,7 @@ type Signals struct {
 	Exporter     map[string]int64    `json:"exporter,omitempty"`     // drops of our own export, by reason
 	Forwarded    map[string]int64    `json:"forwarded,omitempty"`    // what was passed on of what was received, by unit and outcome
 	ClientSpans  *ClientSpans        `json:"client_spans,omitempty"`
+	ClientPoints *ClientPoints       `json:"client_points,omitempty"`
 }
 
 // ClientSpans says how many of the sampled exchanges that the run kept were
@@ -176,11 +177,28 @@ type ClientSpans struct {
 	Kept int64 `json:"kept"`
 }
 
-// SpanCount accounts for spans.
+// ClientPoints says how many data points of the run's own metrics were sent, of
+// how many that were collected. It is absent where none were to be sent.
+type ClientPoints struct {
+	Sent int64 `json:"sent"`
+	Made int64 `json:"made"`
+}
+
+// SpanCount accounts for spans: received = kept + the sum of dropped. A run
+// that was killed knows only those that it kept.
 type SpanCount struct {
 	Received int64            `json:"received"`
-	Joined   int64            `json:"joined"`            // to a kept exchange
+	Kept     int64            `json:"kept"`              // in traces.jsonl
+	Joined   int64            `json:"joined"`            // of kept ones, to a kept exchange
 	Dropped  map[string]int64 `json:"dropped,omitempty"` // by reason
+}
+
+// Balance sets Received from the other counts.
+func (c *SpanCount) Balance() {
+	c.Received = c.Kept
+	for _, n := range c.Dropped {
+		c.Received += n
+	}
 }
 
 // Second is a line of seconds.jsonl.
