@@ -18,6 +18,7 @@ import (
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/exporter"
+	"github.com/taillight-load/taillight/telemetry/explain"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -86,7 +87,9 @@ type Started struct {
 // Outcome is a run that has ended.
 type Outcome struct {
 	Run    *archive.Run
-	Report string // path of report.html
+	Report string // path of report.html; "" when none was written
+	// Explained is what the rules saw of the run, beside its findings.
+	Explained explain.Output
 }
 
 // ErrInterrupted is a run that was interrupted before its load: exit 130.

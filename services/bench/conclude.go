@@ -41,7 +41,8 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 		out.Document = r.doc
 		r.signals.unwritten(out)
 	}
-	if err := Explain(out, result); err != nil {
+	explained, err := Explain(out, result, signal.T3)
+	if err != nil {
 		return nil, errors.Join(err, r.archive.Close())
 	}
 	spoil(out, r.broken)
@@ -55,14 +56,15 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 		spoil(out, err)
 	}
 	r.stage("writing the report")
-	report, err := WriteReport(out)
+	outcome := &Outcome{Run: out, Explained: explained}
+	err = outcome.WriteReport()
 	if err != nil {
 		spoil(out, fmt.Errorf("the report could not be written: %w", err))
 		// The verdict is another one now. That it cannot be written either is
 		// the same complaint.
 		_ = r.archive.Finish(out.Document)
 	}
-	return &Outcome{Run: out, Report: report}, r.archive.Close()
+	return outcome, r.archive.Close()
 }
 
 // finish writes the document and brings all to the disk. Only then can the
@@ -115,32 +117,61 @@ func (r *run) exported(s *archive.Signals) {
 
 // Reopen reads a run back and, when it never came to its end, concludes it
 // from what it had written.
-func Reopen(dir string) (*archive.Run, error) {
+func Reopen(dir string) (*Outcome, error) {
 	run, err := archive.Open(dir)
-	// Whatever explains a run says how valid each of its phases is.
-	if err != nil || !run.Cut && len(run.Validity) > 0 {
-		return run, err
+	if err != nil {
+		return nil, err
 	}
 	result, err := run.Result()
 	if err != nil {
 		return nil, err
 	}
-	verdict, reason := run.Verdict, run.Reason
-	if err := Explain(run, result); err != nil {
+	stored := run.Document
+	out, err := Explain(run, result, signal.T3)
+	if err != nil {
 		return nil, err
+	}
+	// Whatever explains a run says how valid each of its phases is.
+	if !run.Cut && len(stored.Validity) > 0 {
+		run.Document = stored
 	}
 	// A run that was cut, or killed before it was explained, stays aborted,
 	// whatever its numbers would say.
-	run.Verdict, run.Reason, run.Exit = verdict, reason, signal.ExitInterrupted
-	return run, nil
+	run.Verdict, run.Reason = stored.Verdict, stored.Reason
+	if run.Exit = stored.Exit; run.Cut || len(stored.Validity) == 0 {
+		run.Exit = signal.ExitInterrupted
+	}
+	return &Outcome{Run: run, Explained: out}, nil
 }
 
-// Explain fills in what follows from a run's files: validity, signals,
-// findings, verdict and exit code.
-func Explain(run *archive.Run, result *loadgen.Result) error {
+// ExplainAgain reads a run back and explains it with today's rules, looking at
+// no more than a tier tells, as if the rest had not been recorded. Its verdict
+// stays what it was. Nothing is written.
+func ExplainAgain(dir string, most signal.Tier) (*Outcome, error) {
+	run, err := archive.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	result, err := run.Result()
+	if err != nil {
+		return nil, err
+	}
+	verdict, reason, exit := run.Verdict, run.Reason, run.Exit
+	out, err := Explain(run, result, most)
+	if err != nil {
+		return nil, err
+	}
+	run.Verdict, run.Reason, run.Exit = verdict, reason, exit
+	return &Outcome{Run: run, Explained: out}, nil
+}
+
+// Explain fills in what follows from a run's files, validity, signals,
+// findings, verdict and exit code, and returns what else the rules saw. It
+// looks at no more than a tier tells.
+func Explain(run *archive.Run, result *loadgen.Result, most signal.Tier) (explain.Output, error) {
 	seconds, err := run.LoadSeconds()
 	if err != nil {
-		return err
+		return explain.Output{}, err
 	}
 	run.Validity = result.Check()
 	cpu := targetCPU(run)
@@ -148,7 +179,7 @@ func Explain(run *archive.Run, result *loadgen.Result) error {
 	in := explain.Input{
 		Result: result, Validity: run.Validity, Seconds: seconds,
 		Exchanges: run.Exchanges, Spans: run.Spans, Profiles: run.Profiles, Series: run.Series,
-		Timelines: run.Timelines,
+		Timelines: run.Timelines, Most: most,
 		Machine: explain.Machine{
 			Cores: run.Environment.Cores, GeneratorProcs: run.Environment.Procs,
 			TargetProcs: run.Environment.TargetProcs, Bundled: run.Environment.Bundled,
@@ -168,7 +199,7 @@ func Explain(run *archive.Run, result *loadgen.Result) error {
 		run.Verdict, run.Reason = signal.Invalid, "invalid: the books do not balance, which is a defect of Taillight: "+err.Error()
 	}
 	run.Exit = exitOf(run.Verdict, result.Stopped)
-	return nil
+	return out, nil
 }
 
 // exitOf gives interrupted before invalid before fail before pass.
@@ -187,22 +218,23 @@ func exitOf(v signal.Verdict, stopped loadgen.StopReason) int {
 }
 
 // WriteReport writes report.html into the run's directory, as a whole or not
-// at all, and returns its path.
-func WriteReport(run *archive.Run) (string, error) {
+// at all, and notes its path in Report.
+func (o *Outcome) WriteReport() error {
 	var b bytes.Buffer
-	if err := page.Write(&b, run); err != nil {
-		return "", err
+	if err := page.Write(&b, o.Run); err != nil {
+		return err
 	}
-	path := filepath.Join(run.Dir, reportFile)
+	path := filepath.Join(o.Run.Dir, reportFile)
 	err := os.WriteFile(path+".tmp", b.Bytes(), 0o644)
 	if err == nil {
 		err = os.Rename(path+".tmp", path)
 	}
 	if err != nil {
 		_ = os.Remove(path + ".tmp") // on a full disk its part would only be in the way
-		return "", fmt.Errorf("report: %w", err)
+		return fmt.Errorf("report: %w", err)
 	}
-	return path, nil
+	o.Report = path
+	return nil
 }
 
 // signalsOf says what of the target's telemetry reached the run.

@@ -373,10 +373,11 @@ func TestARunThatWasNotExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := Reopen(cfg.Dir)
+	again, err := Reopen(cfg.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	run := again.Run
 	if len(run.Validity) != 1 || len(run.Silent) == 0 || run.Verdict != signal.Aborted || run.Exit != signal.ExitInterrupted || run.Reason != "as it was" {
 		t.Errorf("%s, exit %d, %q, %d phases judged", run.Verdict, run.Exit, run.Reason, len(run.Validity))
 	}

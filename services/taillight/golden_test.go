@@ -165,11 +165,11 @@ func fixedRun(t *testing.T) *archive.Run {
 		}
 		writeFixedRun(t, dir)
 	}
-	run, err := bench.Reopen(dir)
+	out, err := bench.Reopen(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return run
+	return out.Run
 }
 
 // golden holds got against a file; escape codes are shown in it as ␛.

@@ -70,6 +70,9 @@ func (c Component) String() string {
 	return ids[c]
 }
 
+// MarshalText writes the component's id.
+func (c Component) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
 // Tier returns the least tier at which the component can be told.
 func (c Component) Tier() signal.Tier {
 	switch {
