@@ -17,8 +17,8 @@ import (
 
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/archive"
-	"github.com/taillight-load/taillight/telemetry/exporter"
 	"github.com/taillight-load/taillight/telemetry/explain"
+	"github.com/taillight-load/taillight/telemetry/exporter"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
