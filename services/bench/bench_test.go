@@ -36,6 +36,21 @@ func TestIDsAreTimeAndFourDigits(t *testing.T) {
 	}
 }
 
+func TestReportsAreNamedWhereTheRunsAreServed(t *testing.T) {
+	const id = "20261123-153012-7f3a"
+	for _, tc := range []struct{ runs, dir, want string }{
+		{"", "runs/" + id, ""},
+		{"http://127.0.0.1:8089/runs", "runs/" + id, "http://127.0.0.1:8089/runs/" + id + "/report.html"},
+		{"http://127.0.0.1:8089/runs/", "/tmp/" + id, "http://127.0.0.1:8089/runs/" + id + "/report.html"},
+		{"http://127.0.0.1:8089/runs", "somewhere/else", ""}, // by --out: the page does not show it
+	} {
+		t.Setenv(names.EnvRunsURL, tc.runs)
+		if got := reportURL(id, tc.dir); got != tc.want {
+			t.Errorf("runs at %q, %s: %q, want %q", tc.runs, tc.dir, got, tc.want)
+		}
+	}
+}
+
 func TestExitCodesHaveAnOrder(t *testing.T) {
 	for _, tc := range []struct {
 		verdict signal.Verdict

@@ -1,12 +1,15 @@
 package bench
 
 import (
+	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 // environment describes this machine and process.
@@ -22,7 +25,18 @@ func environment(version string, command []string) archive.Environment {
 		Cores:     runtime.NumCPU(),
 		Memory:    memory(),
 		Procs:     runtime.GOMAXPROCS(0),
+		Grafana:   strings.TrimRight(os.Getenv(names.EnvGrafana), "/"),
 	}
+}
+
+// reportURL is where readers find the report of the run in dir; "" when nobody
+// serves the runs, or not this one.
+func reportURL(id, dir string) string {
+	runs := os.Getenv(names.EnvRunsURL)
+	if runs == "" || filepath.Base(dir) != id {
+		return ""
+	}
+	return strings.TrimRight(runs, "/") + "/" + url.PathEscape(id) + "/report.html"
 }
 
 func firstLine(path string) string {
