@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
-	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 // environment describes this machine and process.
@@ -25,18 +24,16 @@ func environment(version string, command []string) archive.Environment {
 		Cores:     runtime.NumCPU(),
 		Memory:    memory(),
 		Procs:     runtime.GOMAXPROCS(0),
-		Grafana:   strings.TrimRight(os.Getenv(names.EnvGrafana), "/"),
 	}
 }
 
-// reportURL is where readers find the report of the run in dir; "" when nobody
-// serves the runs, or not this one.
-func reportURL(id, dir string) string {
-	runs := os.Getenv(names.EnvRunsURL)
-	if runs == "" || filepath.Base(dir) != id {
+// reportURL is where readers find the report of this run; "" when nobody serves
+// the runs, or not this one, for its directory is elsewhere.
+func (r *run) reportURL() string {
+	if r.RunsURL == "" || filepath.Base(r.Dir) != r.ID {
 		return ""
 	}
-	return strings.TrimRight(runs, "/") + "/" + url.PathEscape(id) + "/report.html"
+	return r.RunsURL + "/" + url.PathEscape(r.ID) + "/report.html"
 }
 
 func firstLine(path string) string {

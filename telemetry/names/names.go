@@ -172,8 +172,8 @@ const (
 	AttrVerdict   = "loadtest.verdict"
 	AttrPlan      = "loadtest.plan"       // name of the plan
 	AttrReport    = "loadtest.report.url" // where a browser finds the run's report
-	AttrRunID     = "loadtest.run.id"   // resource attribute on all three signals
-	AttrIntended  = "loadtest.intended" // of a client span: when it was due, seconds from the run's start
+	AttrRunID     = "loadtest.run.id"     // resource attribute on all three signals
+	AttrIntended  = "loadtest.intended"   // of a client span: when it was due, seconds from the run's start
 	AttrMethod    = "http.request.method"
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
@@ -234,8 +234,6 @@ const (
 
 // Environment variables that Taillight itself reads or sets.
 const (
-	EnvGrafana        = "TAILLIGHT_GRAFANA_URL"     // address of the Grafana that has the boards, for links in the report
-	EnvRunsURL        = "TAILLIGHT_RUNS_URL"        // address under which readers find the run directories, for links in the boards
 	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
 	EnvFlight         = "TAILLIGHT_FLIGHT"          // 1 keeps a flight recording, 0 keeps none
