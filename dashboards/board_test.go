@@ -150,7 +150,7 @@ func TestExemplarsAreAskedForOnceAPanel(t *testing.T) {
 		}
 		asking[b.Title] += here
 	})
-	if asking["Load test"] != 1 || asking["Why slow"] != 1 || len(asking) != len(dashboards.All()) {
+	if asking["Load test"] != 2 || asking["Why slow"] != 1 || len(asking) != len(dashboards.All()) {
 		t.Errorf("panels with exemplars: %v", asking)
 	}
 }
@@ -186,8 +186,8 @@ func TestHeatMapsAreOneQueryOfOneHistogram(t *testing.T) {
 			t.Errorf("calculate %v would count rows again; smallest step %q: at one second a column is two pixels wide", p.Options["calculate"], p.Interval)
 		}
 	})
-	if rows != 1 || native != 1 {
-		t.Errorf("%d heat maps of rows and %d native ones, want 1 and 1", rows, native)
+	if rows != 1 || native != 2 {
+		t.Errorf("%d heat maps of rows and %d native ones, want 1 and 2", rows, native)
 	}
 }
 
@@ -260,18 +260,18 @@ func TestBoardsAreOfTheSeenSchema(t *testing.T) {
 	}
 }
 
-// A refresh queries again and closes the span that the reader opened, so the
-// panel of one trace must not share a board that refreshes itself.
-func TestTracesPanelDoesNotRefresh(t *testing.T) {
+// A refresh queries again and closes the span or the frame that the reader
+// opened, so such panels must not share a board that refreshes itself.
+func TestWhatAReaderOpensIsNotRefreshed(t *testing.T) {
 	found := false
 	eachPanel(t, func(t *testing.T, b dashboards.Board, p dashboards.Panel) {
+		if (p.Type == "traces" || p.Type == "flamegraph") && b.Refresh != "" {
+			t.Errorf("the board refreshes every %s", b.Refresh)
+		}
 		if p.Type != "traces" {
 			return
 		}
 		found = true
-		if b.Refresh != "" {
-			t.Errorf("the board refreshes every %s", b.Refresh)
-		}
 		if p.GridPos.H < 20 {
 			t.Errorf("height %d: too low for a span's flame graph", p.GridPos.H)
 		}

@@ -39,7 +39,7 @@ func LoadTest() Board {
 			line(5, wide(columns, phases())),
 			heading("Latency"),
 			line(10, wide(12, clientLatency()), wide(12, serverLatency())),
-			line(12, wide(columns, responseHeatMap())),
+			line(12, wide(12, responseHeatMap()), wide(12, exemplarHeatMap())),
 			heading("Load"),
 			line(8, wide(12, rates()), wide(12, failures())),
 			line(8, wide(12, users()), wide(12, lag())),

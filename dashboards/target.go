@@ -17,7 +17,8 @@ func TargetBoard() Board {
 			heading("Scheduler"),
 			line(9, wide(12, scheduling()), wide(12, goroutines())),
 			heading("Memory and garbage collector"),
-			line(9, wide(8, memory()), wide(8, allocation()), wide(8, allocatedPerRequest())),
+			line(9, wide(12, memory()), wide(12, pauses())),
+			line(9, wide(12, allocation()), wide(12, allocatedPerRequest())),
 			heading("Requests"),
 			line(9, wide(8, served()), wide(8, servedSlow()), wide(8, servedErrors())),
 		),
@@ -69,6 +70,14 @@ func memory() Panel {
 		series(inPhase("sum("+ofTarget(names.MemoryGoal)+")"), "collector's goal"),
 		series(inPhase("sum("+ofTarget(names.MemoryLimit)+")"), "limit")),
 		"collector's goal", "limit")
+}
+
+func pauses() Panel {
+	paused := ofTarget(names.GCPause)
+	return absent("no pause in this time", tailColors(chart("Garbage collector's pauses", seconds,
+		"How long the collector stopped all goroutines at once, over $window. Far below the response p50 they explain no tail; the collector's larger price is the CPU that it takes from requests, which the flame graph shows.",
+		series(inPhase(quantile(0.5, paused)), "p50"),
+		series(inPhase(quantile(0.99, paused)), "p99"))))
 }
 
 func allocation() Panel {

@@ -6,9 +6,10 @@ import (
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
-// WhySlow goes from the slow requests to their time and their CPU.
+// WhySlow goes from the slow requests to their time and their CPU. It refreshes
+// when the reader says so.
 func WhySlow() Board {
-	return board(names.BoardWhySlow, "Why slow",
+	b := board(names.BoardWhySlow, "Why slow",
 		"From slow requests to what they waited for. First which ones, then where their time went, then what the CPU did.",
 		[]Variable{
 			runVariable(), phaseVariable("Phases whose requests, spans and CPU samples are shown."), calmest(), worst(),
@@ -29,6 +30,8 @@ func WhySlow() Board {
 			line(18, wide(columns, flameGraph())),
 		),
 	)
+	b.Refresh = "" // it would close the frame that the reader has opened
+	return b
 }
 
 // exemplarHeatMap draws Prometheus' own cells, so that exemplars can lie on

@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -197,5 +198,31 @@ func TestRunsTableKnowsTimesAndRates(t *testing.T) {
 		if !found {
 			t.Errorf("%s: no row for the run", want.legend)
 		}
+	}
+}
+
+// The link of an exemplar is written in the data source, beside the boards.
+func TestExemplarsLinkSetsWhatTheTraceBoardHas(t *testing.T) {
+	link := regexp.MustCompile(`url: '/d/` + dashboards.Trace().UID + `/trace\?([^']+)'`).FindStringSubmatch(read(t, "../grafana/datasources/taillight.yaml"))
+	if link == nil {
+		t.Fatal("no link to the trace's board")
+	}
+	declared := map[string]bool{}
+	for _, v := range dashboards.Trace().Templating.List {
+		declared[v.Name] = true
+	}
+	set := map[string]string{}
+	for part := range strings.SplitSeq(link[1], "&") {
+		key, value, _ := strings.Cut(part, "=")
+		set[key] = value
+		if name, ok := strings.CutPrefix(key, "var-"); ok && !declared[name] {
+			t.Errorf("the link sets $%s, which the board has not", name)
+		}
+	}
+	if set["var-traceId"] != "$${__value.raw}" || set["var-run"] != "$${run}" {
+		t.Errorf("the link sets %v", set)
+	}
+	if _, ok := set["$${__url_time_range}"]; !ok {
+		t.Error("the link leaves the time range behind")
 	}
 }

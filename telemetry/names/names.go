@@ -152,6 +152,10 @@ var (
 		Name: "go.schedule.duration", Kind: Histogram, Unit: "s", Source: "target",
 		Description: "Time goroutines spent runnable before running; classic buckets, sampled 1 in 8.",
 	}
+	GCPause = Metric{
+		Name: "go.memory.gc.pause.duration", Kind: Histogram, Unit: "s", Source: "target",
+		Description: "Stop-the-world pauses of the garbage collector, from the decision to the restart; classic buckets.",
+	}
 )
 
 // All lists every metric, client first: what the boards may ask for.
@@ -161,7 +165,7 @@ func All() []Metric {
 		RequestsPlanned, RequestsSent, RequestsOK, RequestsFailed, RequestsUnsent,
 		Users, InFlight, PhaseActive, RunVerdict,
 		ServerDuration, ProcessCPUTime, ProcessCPUUtilization, ContainerThrottled,
-		Goroutines, MemoryUsed, MemoryLimit, MemoryGoal, MemoryAllocated, ProcessorLimit, ScheduleDuration,
+		Goroutines, MemoryUsed, MemoryLimit, MemoryGoal, MemoryAllocated, ProcessorLimit, ScheduleDuration, GCPause,
 	}
 }
 
