@@ -48,6 +48,9 @@ type Config struct {
 	// ForwardOTLP and ForwardProfiles are base URLs of receivers that get what
 	// this run receives; empty is none.
 	ForwardOTLP, ForwardProfiles string
+	// Grafana is the base URL of the Grafana with the boards, and RunsURL the one
+	// under which readers find the directories of Runs; empty is none.
+	Grafana, RunsURL string
 	// Token, when set, must come with all telemetry. A bundled target gets
 	// one of its own.
 	Token string
@@ -247,7 +250,9 @@ func checkExport(ctx context.Context) error {
 }
 
 func (r *run) startExporter(ctx context.Context) (*exporter.Exporter, error) {
-	o := exporter.Options{RunID: r.ID, Version: r.Version, Began: time.Now(), Target: r.plan.Target}
+	o := exporter.Options{
+		RunID: r.ID, Version: r.Version, Began: time.Now(), Target: r.plan.Target, Plan: r.Name, Report: r.reportURL(),
+	}
 	for i := range r.plan.Phases {
 		o.Phases = append(o.Phases, r.plan.Phases[i].Name)
 	}
@@ -478,6 +483,7 @@ func (r *run) document(bundled bool) archive.Document {
 	env.Bundled = bundled
 	env.Target = r.plan.Target
 	env.TraceShare = r.plan.TraceShare
+	env.Grafana = r.Grafana
 	if bundled {
 		env.Procs, env.TargetProcs = split(env.Procs)
 	}

@@ -36,6 +36,23 @@ func TestIDsAreTimeAndFourDigits(t *testing.T) {
 	}
 }
 
+func TestReportsAreNamedWhereTheRunsAreServed(t *testing.T) {
+	const id, at = "20261123-153012-7f3a", "http://127.0.0.1:8089/runs"
+	for _, tc := range []struct{ runs, dir, want string }{
+		{"", "runs/" + id, ""},
+		{at, "runs/" + id, at + "/" + id + "/report.html"},
+		{at, "somewhere/else", ""}, // by --out: the page does not show it
+	} {
+		r := run{Config: Config{ID: id, Dir: tc.dir, RunsURL: tc.runs, Grafana: "http://127.0.0.1:3000"}}
+		if got := r.reportURL(); got != tc.want {
+			t.Errorf("runs at %q, %s: %q, want %q", tc.runs, tc.dir, got, tc.want)
+		}
+		if got := r.document(false).Environment.Grafana; got != r.Grafana {
+			t.Errorf("Grafana is noted as %q", got)
+		}
+	}
+}
+
 func TestExitCodesHaveAnOrder(t *testing.T) {
 	for _, tc := range []struct {
 		verdict signal.Verdict

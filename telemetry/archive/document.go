@@ -53,6 +53,7 @@ type Environment struct {
 	Bundled     bool       `json:"bundled"`                     // the run started the target itself, on the same machine
 	Target      string     `json:"target"`                      // base URL
 	TraceShare  float64    `json:"trace_share"`
+	Grafana     string     `json:"grafana,omitempty"` // base URL of the Grafana with the boards of this run
 	Reference   *Reference `json:"reference,omitempty"`
 }
 

@@ -189,7 +189,7 @@ func growth(f *facts) ([]signal.Finding, string) {
 	var found []signal.Finding
 	var told []string
 	for _, g := range []struct{ metric, what, unit string }{
-		{names.GCGoal.Name, "live memory (the heap's goal)", "By"},
+		{names.MemoryGoal.Name, "live memory (the heap's goal)", "By"},
 		{names.Goroutines.Name, "goroutines", ""},
 	} {
 		line, middle, n, ok := f.trend(g.metric, phase)

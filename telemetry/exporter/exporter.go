@@ -47,6 +47,8 @@ type Options struct {
 	Version string    // of Taillight
 	Began   time.Time // wall clock at offset 0 of the run; zero is now
 	Target  string    // base URL of the target; may be empty
+	Plan    string    // name of the plan; may be empty
+	Report  string    // URL of the run's report; may be empty
 	Phases  []string  // names, as in the plan
 	Steps   []Step    // in the order of Plan.Steps()
 }

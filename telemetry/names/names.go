@@ -93,7 +93,8 @@ var (
 	}
 	RunVerdict = Metric{
 		Name: "loadtest.run.verdict", Kind: Gauge, Unit: "{verdict}", Source: "client",
-		Description: "1 for the run's verdict once it is known.", Attributes: []string{AttrVerdict},
+		Description: "1 for the run's verdict once it is known, 0 for every other.",
+		Attributes:  []string{AttrVerdict, AttrPlan, AttrReport},
 	}
 )
 
@@ -131,9 +132,17 @@ var (
 		Name: "go.memory.used", Kind: Gauge, Unit: "By", Source: "target",
 		Description: "Memory used by the Go runtime, by type.", Attributes: []string{"go.memory.type"},
 	}
-	GCGoal = Metric{
+	MemoryLimit = Metric{
+		Name: "go.memory.limit", Kind: Gauge, Unit: "By", Source: "target",
+		Description: "GOMEMLIMIT, where one is set.",
+	}
+	MemoryGoal = Metric{
 		Name: "go.memory.gc.goal", Kind: Gauge, Unit: "By", Source: "target",
-		Description: "Heap size at which the next collection ends: about twice what the last one left alive.",
+		Description: "Heap size at which the garbage collector means to be done.",
+	}
+	MemoryAllocated = Metric{
+		Name: "go.memory.allocated", Kind: Counter, Unit: "By", Source: "target",
+		Description: "Bytes allocated on the heap.",
 	}
 	ProcessorLimit = Metric{
 		Name: "go.processor.limit", Kind: Gauge, Unit: "{thread}", Source: "target",
@@ -142,6 +151,10 @@ var (
 	ScheduleDuration = Metric{
 		Name: "go.schedule.duration", Kind: Histogram, Unit: "s", Source: "target",
 		Description: "Time goroutines spent runnable before running; classic buckets, sampled 1 in 8.",
+	}
+	GCPause = Metric{
+		Name: "go.memory.gc.pause.duration", Kind: Histogram, Unit: "s", Source: "target",
+		Description: "Stop-the-world pauses of the garbage collector, from the decision to the restart; classic buckets.",
 	}
 )
 
@@ -152,7 +165,7 @@ func All() []Metric {
 		RequestsPlanned, RequestsSent, RequestsOK, RequestsFailed, RequestsUnsent,
 		Users, InFlight, PhaseActive, RunVerdict,
 		ServerDuration, ProcessCPUTime, ProcessCPUUtilization, ContainerThrottled,
-		Goroutines, MemoryUsed, GCGoal, ProcessorLimit, ScheduleDuration,
+		Goroutines, MemoryUsed, MemoryLimit, MemoryGoal, MemoryAllocated, ProcessorLimit, ScheduleDuration, GCPause,
 	}
 }
 
@@ -161,8 +174,10 @@ const (
 	AttrPhase     = "loadtest.phase"
 	AttrStep      = "loadtest.step"
 	AttrVerdict   = "loadtest.verdict"
-	AttrRunID     = "loadtest.run.id"   // resource attribute on all three signals
-	AttrIntended  = "loadtest.intended" // of a client span: when it was due, seconds from the run's start
+	AttrPlan      = "loadtest.plan"       // name of the plan
+	AttrReport    = "loadtest.report.url" // where a browser finds the run's report
+	AttrRunID     = "loadtest.run.id"     // resource attribute on all three signals
+	AttrIntended  = "loadtest.intended"   // of a client span: when it was due, seconds from the run's start
 	AttrMethod    = "http.request.method"
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
@@ -184,9 +199,10 @@ const (
 // Profile labels. Any label but the span and trace id becomes a series in
 // Pyroscope, so only these are set.
 const (
-	LabelSpanID = "span_id"
-	LabelRunID  = "loadtest_run_id"
-	LabelPhase  = "loadtest_phase"
+	LabelSpanID   = "span_id"
+	LabelSpanName = "span_name"
+	LabelRunID    = "loadtest_run_id"
+	LabelPhase    = "loadtest_phase"
 )
 
 // PyroscopeCPU is the profile type of Go CPU profiles in Pyroscope.
@@ -209,6 +225,16 @@ const FlightPath = "/debug/flight"
 const (
 	ServiceTarget    = "taillight-target"
 	ServiceTaillight = "taillight"
+)
+
+// Grafana's uids of the boards that others link to, and the variables that
+// such a link sets. A board is at /d/ and its uid under Grafana's address.
+const (
+	BoardLoadTest = "taillight-load-test"
+	BoardWhySlow  = "taillight-why-slow"
+	BoardTrace    = "taillight-trace"
+	BoardRun      = "run"     // run id
+	BoardTraceID  = "traceId" // trace id as hex
 )
 
 // Environment variables that Taillight itself reads or sets.
