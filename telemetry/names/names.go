@@ -135,6 +135,10 @@ var (
 		Name: "go.schedule.duration", Kind: Histogram, Unit: "s", Source: "target",
 		Description: "Time goroutines spent runnable before running; classic buckets, sampled 1 in 8.",
 	}
+	GCPause = Metric{
+		Name: "go.memory.gc.pause.duration", Kind: Histogram, Unit: "s", Source: "target",
+		Description: "Stop-the-world pauses of the garbage collector, from the decision to the restart; classic buckets.",
+	}
 )
 
 // All lists every metric, client first: what the boards may ask for.
@@ -144,7 +148,7 @@ func All() []Metric {
 		RequestsPlanned, RequestsSent, RequestsOK, RequestsFailed, RequestsUnsent,
 		Users, InFlight, PhaseActive, RunVerdict,
 		ServerDuration, ProcessCPUTime, ProcessCPUUtilization, ContainerThrottled,
-		Goroutines, MemoryUsed, ScheduleDuration,
+		Goroutines, MemoryUsed, ScheduleDuration, GCPause,
 	}
 }
 
@@ -170,15 +174,23 @@ const (
 	BaggageK6RunID  = "k6.test_run_id"
 	BaggageK6Phase  = "k6.scenario"
 	BaggageK6Step   = "k6.name"
-	BaggageMaxValue = 64 // bytes of a value that a service copies into labels
+	BaggageMaxValue = 64 // bytes of a value that a service copies into attributes and labels
 )
 
 // Profile labels. Any label but the span and trace id becomes a series in
-// Pyroscope, so only these are set.
+// Pyroscope, so only these are set, those that a service asks for, and no more
+// values of each than LabelMaxValues.
 const (
-	LabelSpanID = "span_id"
-	LabelRunID  = "loadtest_run_id"
-	LabelPhase  = "loadtest_phase"
+	LabelTraceID   = "trace_id"
+	LabelSpanID    = "span_id"
+	LabelSpanName  = "span_name"
+	LabelRunID     = "loadtest_run_id"
+	LabelPhase     = "loadtest_phase"
+	LabelK6RunID   = "k6_test_run_id"
+	LabelK6Phase   = "k6_scenario"
+	LabelRecording = "taillight_recording" // inside the process alone: taken off before an upload
+	LabelOther     = "other"               // the value of all that are one too many
+	LabelMaxValues = 64                    // of one label in the life of a process
 )
 
 // PyroscopeCPU is the profile type of Go CPU profiles in Pyroscope.
