@@ -25,7 +25,7 @@ const (
 	ringAge      = 75 * time.Second       // of the segments kept: the last minute, and the time to ask for it
 	ringBytes    = 8 << 20                // of the segments kept, gzipped
 	idleName     = "taillight_profile"    // of a session that uploads nothing
-	settleEvery  = cutEvery / 2           // how often one who waits looks again
+	settleEvery  = cutEvery / 4           // how often one who waits looks again
 )
 
 // hub is the one owner of the process's CPU profiler. It is on while anything

@@ -27,7 +27,9 @@ const (
 // good.
 func (t *Telemetry) startProfiles(env environment, res *resource.Resource) error {
 	h := t.hub
-	h.config.AppName = attributeOf(res, "service.name")
+	if len(env.profiles) > 0 { // what is not uploaded needs no name, which may be one that Pyroscope refuses
+		h.config.AppName = attributeOf(res, "service.name")
+	}
 	if id := attributeOf(res, names.AttrRunID); id != "" {
 		h.config.Tags = map[string]string{names.LabelRunID: id}
 		t.carried.leaveOut(names.LabelRunID) // it is a label of the whole profile
