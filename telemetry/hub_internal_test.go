@@ -254,6 +254,9 @@ func TestPausesAreAHistogram(t *testing.T) {
 	if after.Count < before.Count+5 { // a collection stops the world twice
 		t.Errorf("%d pauses, then %d after five collections", before.Count, after.Count)
 	}
+	if p = newPauses(time.Now()); read().Count >= 5 {
+		t.Errorf("%d pauses at the beginning", read().Count)
+	}
 	if len(after.BucketCounts) != len(after.Bounds)+1 || !slices.IsSorted(after.Bounds) || math.IsInf(after.Bounds[len(after.Bounds)-1], 1) {
 		t.Errorf("%d counts for %d bounds", len(after.BucketCounts), len(after.Bounds))
 	}

@@ -11,6 +11,10 @@
 //	TAILLIGHT_FLIGHT=1            keep the last seconds of the execution trace,
 //	                              for GET /debug/flight
 //
+// It also owns the CPU profiler of the process: uploads, profiles taken by hand
+// ([Telemetry.AdminHandler]), recordings of single functions
+// ([Telemetry.Profile]) and of traces ([Telemetry.CPUSamples]) go on at once.
+//
 // The other OTEL_* variables of the OpenTelemetry SDK are honoured. With none
 // of the above set nothing is started and the middleware hands the request on
 // untouched.

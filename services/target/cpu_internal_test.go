@@ -96,13 +96,16 @@ func TestSampledProfileInEveryFormat(t *testing.T) {
 	for _, step := range (&work{}).steps() {
 		known["target.(*work)."+step.name] = true
 	}
-	var below int64
+	var below, stackless int64
 	for _, c := range got.Root.Children {
-		if known[c.Name] {
+		switch {
+		case known[c.Name]:
 			below += c.Samples
+		case c.Name == "runtime._System": // the race detector's own code, in its builds
+			stackless += c.Samples
 		}
 	}
-	if below*10 < got.Samples*9 {
+	if below == 0 || below*10 < (got.Samples-stackless)*9 {
 		t.Errorf("%d of %d samples are in the workload's functions: %.600s", below, got.Samples, w.Body)
 	}
 	for format, want := range map[string]string{
