@@ -152,14 +152,14 @@ func TestSamplesAreConserved(t *testing.T) {
 
 // A segment with more records than a receiver takes goes up in parts.
 func TestALargeSegmentIsSplit(t *testing.T) {
-	const n = 2*mostUploaded + 1
+	const n, most = 16_001, 8_000
 	in, lost := newReceiver(t), &losses{}
 	defer in.Close()
 	h := fed(t, lost, in.URL)
 	now := time.Now()
 	feed(h, made(make([]string, n), 1), now, now.Add(time.Second))
 	h.uploads.finish()
-	if in.samples != n || in.most != mostUploaded || lost.sum() != (Losses{}) {
+	if in.samples != n || in.most != most || lost.sum() != (Losses{}) {
 		t.Errorf("%d of %d samples arrived, at most %d records in one upload; lost %+v", in.samples, n, in.most, lost.sum())
 	}
 }
@@ -191,6 +191,24 @@ func TestAStalledReceiverIsCountedToTheSample(t *testing.T) {
 		t.Errorf("lost %+v, want %d samples of %d segments", got, 2*segments, segments)
 	}
 }
+
+// What the library itself fails at is counted when it all ends.
+func TestAnUploadThatBreaksDownIsCounted(t *testing.T) {
+	lost := &losses{}
+	h := fed(t, lost, "http://127.0.0.1:1")
+	h.uploads[0].http = http.Client{Transport: broken{}}
+	now := time.Now()
+	feed(h, made([]string{"", "", ""}, 1), now, now.Add(time.Second))
+	h.uploads.finish()
+	if got := lost.sum(); got.Samples != 3 || got.Profiles != 1 {
+		t.Errorf("lost %+v, want a segment with 3 samples", got)
+	}
+}
+
+// broken panics instead of sending anything.
+type broken struct{}
+
+func (broken) RoundTrip(*http.Request) (*http.Response, error) { panic("planted") }
 
 // The ring holds the last minute, and no more bytes than it may.
 func TestTheRingIsBounded(t *testing.T) {
