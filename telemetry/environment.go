@@ -24,17 +24,18 @@ type environment struct {
 	token           string   // of the run, "" without one
 	flight          bool     // keep a flight recording
 	threadClock     float64  // share of the requests in it whose thread's clock is read
+	cpu             bool     // keep the CPU profile, with or without an address
 }
 
 // exports reports whether anything is sent anywhere.
 func (e environment) exports() bool { return e.traces || e.metrics || len(e.profiles) > 0 }
 
-func (e environment) any() bool { return e.exports() || e.flight }
+func (e environment) any() bool { return e.exports() || e.flight || e.cpu }
 
 // readEnvironment reads which signals are on. The SDK reads the rest of OTEL_*
 // itself.
 func readEnvironment(o Options) (environment, error) {
-	var e environment
+	e := environment{cpu: o.CPU}
 	var err error
 	if e.flight, err = flightOn(o.Flight); err != nil {
 		return e, err
@@ -63,6 +64,7 @@ func readEnvironment(o Options) (environment, error) {
 			e.profiles = append(e.profiles, address)
 		}
 	}
+	e.cpu = e.cpu || len(e.profiles) > 0
 	e.own = os.Getenv(names.EnvProfileAddress)
 	e.token = headerOf(os.Getenv(names.EnvOTLPHeaders), names.TokenHeader)
 	return e, nil

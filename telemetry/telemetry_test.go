@@ -366,8 +366,9 @@ func TestADeadCollectorIsCountedAndNotWaitedFor(t *testing.T) {
 	for range 100 {
 		ask(t, h, "/")
 	}
+	burnCPU()
 	shutdown(t, tel)
-	if lost := tel.Lost(); lost.Spans != 100 || lost.Metrics < 1 || lost.Profiles < 1 {
+	if lost := tel.Lost(); lost.Spans != 100 || lost.Metrics < 1 || lost.Profiles < 1 || lost.Samples < 1 {
 		t.Errorf("lost %+v, want 100 spans and at least one of the others", lost)
 	}
 	if err := tel.Shutdown(t.Context()); err != nil {

@@ -28,6 +28,7 @@ func Admin(o Options) http.Handler {
 		_ = json.NewEncoder(w).Encode(map[string]int64{ // fails only when the client has gone
 			"requests": counts.Requests(), "refused": counts.Refused(), "panics": counts.Panics(),
 			"lost_spans": lost.Spans, "lost_metrics": lost.Metrics, "lost_profiles": lost.Profiles,
+			"lost_samples": lost.Samples,
 		})
 	})
 	if o.AdminToken == "" {

@@ -22,8 +22,8 @@ const (
 // profile runs the heavy workload and answers with what it did with its time.
 func (s *server) profile(c *gin.Context) {
 	engine := c.DefaultQuery("engine", "regions")
-	if engine != "regions" && engine != "trace" {
-		problem(c, http.StatusBadRequest, "engine="+clip(engine)+" is not known: supported are engine=regions and engine=trace")
+	if engine != "regions" && engine != "trace" && engine != "cpu" {
+		problem(c, http.StatusBadRequest, "engine="+clip(engine)+" is not known: there are engine=regions, engine=trace and engine=cpu")
 		return
 	}
 	format, status, why := s.format(c.Query("format"), c.GetHeader("Accept"))
@@ -31,8 +31,12 @@ func (s *server) profile(c *gin.Context) {
 		problem(c, status, why)
 		return
 	}
-	if engine == "trace" {
+	switch engine {
+	case "trace":
 		s.traced(c, format)
+		return
+	case "cpu":
+		s.sampled(c, format)
 		return
 	}
 	rec := regions.Record("GET /profile")

@@ -197,8 +197,8 @@ func stop(ctx context.Context, service, admin *http.Server, tel *telemetry.Telem
 		errorLog.Print(err)
 	}
 	if lost := tel.Lost(); lost != (telemetry.Losses{}) {
-		errorLog.Printf("telemetry that did not reach its receiver: %d spans, %d collections of metrics, %d profiles",
-			lost.Spans, lost.Metrics, lost.Profiles)
+		errorLog.Printf("telemetry that did not reach its receiver: %d spans, %d collections of metrics, %d profiles with %d samples",
+			lost.Spans, lost.Metrics, lost.Profiles, lost.Samples)
 	}
 	for _, usual := range []error{errOrphaned, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(cause, usual) {

@@ -69,8 +69,10 @@ type server struct {
 	formats []regions.Format
 	slots   chan struct{}
 	tracing chan struct{} // taken by the one request that is being traced
-	lock    sharedLock
-	client  *http.Client
+	// sampling is taken by the requests that take CPU samples.
+	sampling chan struct{}
+	lock     sharedLock
+	client   *http.Client
 }
 
 // seed makes the workload the same on every machine and in every run.
@@ -89,8 +91,8 @@ func New(o Options) http.Handler {
 	}
 	s := &server{
 		Options: o, work: newWork(seed), formats: regions.Formats(), slots: make(chan struct{}, o.MaxConcurrent),
-		tracing: make(chan struct{}, 1),
-		client:  &http.Client{Transport: o.Telemetry.Transport(http.DefaultTransport), Timeout: downstreamTimeout},
+		tracing: make(chan struct{}, 1), sampling: make(chan struct{}, mostSampling),
+		client: &http.Client{Transport: o.Telemetry.Transport(http.DefaultTransport), Timeout: downstreamTimeout},
 	}
 	return s.routes()
 }

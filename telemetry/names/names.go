@@ -193,16 +193,23 @@ const (
 	BaggageK6RunID  = "k6.test_run_id"
 	BaggageK6Phase  = "k6.scenario"
 	BaggageK6Step   = "k6.name"
-	BaggageMaxValue = 64 // bytes of a value that a service copies into labels
+	BaggageMaxValue = 64 // bytes of a value that a service copies into attributes and labels
 )
 
 // Profile labels. Any label but the span and trace id becomes a series in
-// Pyroscope, so only these are set.
+// Pyroscope, so only these are set, those that a service asks for, and no more
+// values of each than LabelMaxValues.
 const (
-	LabelSpanID   = "span_id"
-	LabelSpanName = "span_name"
-	LabelRunID    = "loadtest_run_id"
-	LabelPhase    = "loadtest_phase"
+	LabelTraceID   = "trace_id"
+	LabelSpanID    = "span_id"
+	LabelSpanName  = "span_name"
+	LabelRunID     = "loadtest_run_id"
+	LabelPhase     = "loadtest_phase"
+	LabelK6RunID   = "k6_test_run_id"
+	LabelK6Phase   = "k6_scenario"
+	LabelRecording = "taillight_recording" // inside the process alone: taken off before an upload
+	LabelOther     = "other"               // the value of all that are one too many
+	LabelMaxValues = 64                    // of one label in the life of a process
 )
 
 // PyroscopeCPU is the profile type of Go CPU profiles in Pyroscope.
