@@ -391,6 +391,7 @@ func sampleFindings(d *archive.Document, slowest uint64) []signal.Finding {
 			Claim: "50 users with a mean think time of 200 ms can ask for at most 233.8 requests a second of a target that answers in 13.8 ms; 232.1 were served. The limit of the target was not reached.",
 			Evidence: []signal.Evidence{
 				{Label: "served", Value: 232.1, Unit: "/s"}, {Label: "most that N/(R+Z) allows", Value: 233.8, Unit: "/s"}, {Label: "mean think time", Value: .2, Unit: "s"}, {Label: "alone, before the run", Value: .0138, Unit: "s"},
+				{Label: "CPU use", Value: .74, Unit: "cores", Ref: "counter:process.cpu.time"},
 			},
 			Hint: "To find the limit, raise the rate in an open model: taillight breakpoint, or phases with rate: 100/s -> 600/s.",
 		},
@@ -407,7 +408,7 @@ func sampleFindings(d *archive.Document, slowest uint64) []signal.Finding {
 			ID: "F14", Title: "Where the CPU goes", Severity: signal.Info, Confidence: signal.Strong,
 			Claim: "Of the target's CPU, 36.1 % (35.2 to 37.0 %) was in target.hashBlocks and below, 22.9 % in target.sortNumbers, 15.8 % in encoding/json.",
 			Evidence: []signal.Evidence{
-				{Label: "target.hashBlocks", Value: 36.1, Unit: "%", Ref: "profile:cpu"}, {Label: "target.sortNumbers", Value: 22.9, Unit: "%", Ref: "profile:cpu"}, {Label: "samples", Value: 4113},
+				{Label: "CPU share of github.com/taillight-load/taillight/services/target.hashBlocks", Value: 36.1, Unit: "%", Ref: "profile:cpu"}, {Label: "CPU share of github.com/taillight-load/taillight/services/target.sortNumbers", Value: 22.9, Unit: "%", Ref: "profile:cpu"}, {Label: "samples", Value: 4113},
 			},
 		},
 		{

@@ -36,6 +36,7 @@
       return x && { href: '#exchange-' + x.n, text: 'stack in exchange ' + T.count(x.n), go: () => T.showExchange(x.n, () => T.markLine(x.n, line)) };
     },
     profile: (id, e, finding) => {
+      if (!T.state.end.profiles.length) return null;
       const name = e ? functionIn((e.text || '') + ' ' + e.label) : '';
       const mode = finding && finding.id === 'F13' ? 'difference' : 'request';
       return { href: '#cpu', text: 'flame graph', go: () => T.showFunction(name, mode) };
