@@ -61,7 +61,7 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 		// the same complaint.
 		_ = r.archive.Finish(out.Document)
 	}
-	return &Outcome{Run: out, Report: report}, r.archive.Close()
+	return &Outcome{Run: out, Report: report, Injected: r.injected}, r.archive.Close()
 }
 
 // finish writes the document and brings all to the disk. Only then can the

@@ -198,8 +198,9 @@ const FlightPath = "/debug/flight"
 
 // Service names of the bundled processes.
 const (
-	ServiceTarget    = "taillight-target"
-	ServiceTaillight = "taillight"
+	ServiceTarget     = "taillight-target"
+	ServiceDownstream = "taillight-downstream" // second instance, which the target calls
+	ServiceTaillight  = "taillight"
 )
 
 // Environment variables that Taillight itself reads or sets.
@@ -207,6 +208,7 @@ const (
 	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
 	EnvFlight         = "TAILLIGHT_FLIGHT"          // 1 keeps a flight recording, 0 keeps none
+	EnvFaults         = "TAILLIGHT_FAULTS"          // faults of the bundled target, as --fault has them, separated by commas
 	EnvPyroscope      = "PYROSCOPE_SERVER_ADDRESS"  // first address that receives profiles
 	EnvOTLP           = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	EnvOTLPHeaders    = "OTEL_EXPORTER_OTLP_HEADERS"
