@@ -25,6 +25,9 @@ func targetCommand(w *world) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if _, parent := set.Split(); len(parent.Faults) > 0 {
+				return usageError{fmt.Errorf("fault %s: only who started the process can do that to it: use taillight run", parent)}
+			}
 			cfg.Faults = set
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()

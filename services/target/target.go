@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
@@ -134,7 +135,7 @@ func (s *server) admitted(c *gin.Context) {
 // where the request's own work is, so that its times hold it.
 func (s *server) ordered(c *gin.Context) {
 	ctx := c.Request.Context()
-	order := s.Shop.Place(ctx, telemetry.TraceID(ctx))
+	order := s.Shop.Place(ctx, traceOf(c.Request))
 	if order == nil {
 		c.Next()
 		return
@@ -152,6 +153,19 @@ func (s *server) ordered(c *gin.Context) {
 	default:
 		problem(c, status, "the order could not be taken")
 	}
+}
+
+// traceOf returns the trace id of a request, also while telemetry is off; ""
+// when it has none.
+func traceOf(r *http.Request) string {
+	if id := telemetry.TraceID(r.Context()); id != "" {
+		return id
+	}
+	parts := strings.Split(r.Header.Get("traceparent"), "-") // version-trace-parent-flags
+	if len(parts) < 4 || len(parts[1]) != 32 || strings.Trim(parts[1], "0123456789abcdef") != "" {
+		return ""
+	}
+	return parts[1]
 }
 
 func (s *server) refuse(c *gin.Context, why string) {

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,11 +53,7 @@ func (s *Set) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&in); err != nil {
-		var kind *json.UnmarshalTypeError
-		if errors.As(err, &kind) {
-			return fmt.Errorf("%s: a %s does not fit there", kind.Field, kind.Value)
-		}
-		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+		return readable(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("there is more behind the object")
@@ -74,6 +71,20 @@ func (s *Set) UnmarshalJSON(data []byte) error {
 	}
 	*s = out
 	return nil
+}
+
+// readable says of an error of the decoder where it is.
+func readable(err error) error {
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &kind):
+		return fmt.Errorf("%s: a %s does not fit there", cmp.Or(kind.Field, "the whole"), kind.Value)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the object is broken off")
+	case errors.Is(err, io.EOF):
+		return errors.New(`an object is needed, such as {"faults": [{"knob": "lock", "amount": "10ms", "share": 0.02}]}`)
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }
 
 func (j faultJSON) fault() (Fault, error) {
