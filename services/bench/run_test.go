@@ -12,12 +12,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/services/target"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -26,15 +28,39 @@ import (
 const standInEnv = "BENCH_TEST_TARGET"
 
 // standIn answers every request; "crash" ends in the middle of the run, "hang"
-// never says that it stands.
+// never says that it stands, "burn" neither, and computes; "real" is the real
+// one.
 func standIn(kind string) int {
 	ended := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		close(ended)
 	}()
-	if kind == "hang" {
+	switch kind {
+	case "hang":
 		<-ended
+		return 0
+	case "burn":
+		go func() {
+			for {
+			}
+		}()
+		<-ended
+		return 0
+	case "real":
+		cfg := target.Config{Addr: "127.0.0.1:0"}
+		if i := slices.Index(os.Args, "--downstream"); i > 0 {
+			cfg.Downstream = os.Args[i+1]
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			<-ended
+			cancel()
+		}()
+		if err := target.Run(ctx, cfg, nil, os.Stdout, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		return 0
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -65,7 +65,7 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 		return err
 	}
 	o.faults.seed = p.Seed
-	planted, err := o.faults.setFor(w, p.Target)
+	planted, err := o.faults.set(w, fitsRun(p.Target))
 	if err != nil {
 		return err
 	}

@@ -21,12 +21,9 @@ func targetCommand(w *world) *cobra.Command {
 		Long:  "Target serves the bundled gin service: GET /profile does the seed's heavy work and answers with its\nown profile. It prints one JSON line {addr, admin, pid} once it listens.",
 		Args:  exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			set, err := planted.set(w)
+			set, err := planted.set(w, fitsTarget(cfg.Downstream))
 			if err != nil {
 				return err
-			}
-			if _, parent := set.Split(); len(parent.Faults) > 0 {
-				return usageError{fmt.Errorf("fault %s: only who started the process can do that to it: use taillight run", parent)}
 			}
 			cfg.Faults = set
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)

@@ -153,7 +153,7 @@ func TestCPUIsByTheThreadsClock(t *testing.T) {
 		spent += h.Injected
 		wall += h.Wall
 	}
-	if spent < 8*5e6 || spent > 8*7e6 || wall < spent {
+	if spent < 8*5e6 || spent > 8*10e6 || wall < spent {
 		t.Errorf("8 times 5 ms are %.1f ms of CPU in %.1f ms", float64(spent)/1e6, float64(wall)/1e6)
 	}
 }
@@ -162,14 +162,14 @@ func TestCPUIsByTheThreadsClock(t *testing.T) {
 func TestManyWaitTheirOwnTime(t *testing.T) {
 	for _, knob := range []string{"lock", "channel", "sleep"} {
 		s := newShopped("")
-		s.arm(t, knob+"=20ms")
+		s.arm(t, knob+"=60ms")
 		began := time.Now()
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() { get(t, s.service, "/workloads/wait?ms=0") })
 		}
 		wg.Wait()
-		if took := time.Since(began); took > 500*time.Millisecond { // one by one it would be 1 s
+		if took := time.Since(began); took > 2*time.Second { // one by one it would be 3 s
 			t.Errorf("%s: 50 at once took %s", knob, took)
 		}
 		if b := s.book(t); len(b.Hits) != 50 {
@@ -211,9 +211,9 @@ func TestTheShareHolds(t *testing.T) {
 
 func TestAnErrorBurstBeginsAndEnds(t *testing.T) {
 	s := newShopped("")
-	s.arm(t, "errors=503:after=100ms:for=200ms")
+	s.arm(t, "errors=503:after=300ms:for=400ms")
 	var codes []int
-	for began := time.Now(); time.Since(began) < 500*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < 1200*time.Millisecond; time.Sleep(5 * time.Millisecond) {
 		w := get(t, s.service, "/workloads/wait?ms=0")
 		if w.Code == http.StatusServiceUnavailable && w.Header().Get("Retry-After") != "1" {
 			t.Error("no Retry-After")
