@@ -42,7 +42,8 @@ func standIn(kind string) int {
 		return 0
 	case "burn":
 		go func() {
-			for {
+			for n := uint64(1); ; {
+				n = n*3 + 1
 			}
 		}()
 		<-ended

@@ -151,10 +151,10 @@ type catalogue struct{ first *item }
 
 type item struct {
 	left, right *item
-	id, price   uint64
+	id          uint64
 }
 
-const itemBytes = 32
+const itemBytes = 24
 
 // newCatalogue makes a catalogue of so many bytes.
 func newCatalogue(bytes int64) *catalogue {
