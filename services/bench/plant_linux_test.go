@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -99,6 +100,66 @@ func TestFaultsArePlanted(t *testing.T) {
 	if out.Run.Verdict == signal.Aborted {
 		t.Error(out.Run.Reason)
 	}
+}
+
+// The execution trace shows what was planted as what it was planted as, in the
+// neutral code that did it.
+func TestTimelinesShowWhatWasPlanted(t *testing.T) {
+	cfg := real(t, 60)
+	cfg.Plan.Journeys[0].Steps[0].Path = "/workloads/wait?ms=0"
+	cfg.Faults = planted(t, "cpu=8ms:25%,lock=8ms:25%,channel=8ms:25%,sleep=8ms:25%,downstream=8ms:25%,gc=8MB:25%")
+	out, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byTrace := map[string]signal.Timeline{}
+	for i := range out.Run.Timelines {
+		byTrace[out.Run.Timelines[i].TraceID.String()] = out.Run.Timelines[i]
+	}
+	waits := map[faults.Knob]struct {
+		reason signal.BlockReason
+		site   string
+	}{
+		faults.Lock: {signal.BlockSync, "shop.(*inventory).reserve"}, faults.Channel: {signal.BlockChan, "shop.(*pool).checkout"},
+		faults.Sleep: {signal.BlockSleep, "shop.(*database).query"}, faults.Downstream: {signal.BlockNetwork, "shop.askWarehouse"},
+		faults.GC: {signal.BlockGC, "shop.(*catalogue).refresh"},
+	}
+	injected, shown := map[faults.Knob]int64{}, map[faults.Knob]int64{}
+	for _, h := range out.Injected.Hits {
+		tl, ok := byTrace[h.TraceID]
+		if !ok || tl.Cut {
+			continue
+		}
+		injected[h.Knob] += h.Injected
+		if h.Knob == faults.CPU {
+			shown[h.Knob] += min(tl.Running, h.Injected)
+			continue
+		}
+		for _, b := range tl.Blocks {
+			if b.Reason == waits[h.Knob].reason && stackHas(b.Stack, waits[h.Knob].site) {
+				shown[h.Knob] += b.Time
+			}
+		}
+	}
+	for k := range waits {
+		// A thread that the kernel takes off its CPU on the way into the wait waits
+		// there, which happens on a machine that others use. A collection is
+		// not all waiting.
+		least := injected[k] / 2
+		if k == faults.GC {
+			least = 1
+		}
+		if injected[k] == 0 || shown[k] < least {
+			t.Errorf("%s: %d ns of the %d injected show", k, shown[k], injected[k])
+		}
+	}
+	if k := faults.CPU; injected[k] == 0 || shown[k] < injected[k]*9/10 {
+		t.Errorf("%s: %d ns of the %d injected show", k, shown[k], injected[k])
+	}
+}
+
+func stackHas(stack []signal.Call, function string) bool {
+	return slices.ContainsFunc(stack, func(f signal.Call) bool { return strings.HasSuffix(f.Func, function) })
 }
 
 func TestTheDownstreamEndsWithTheRun(t *testing.T) {
