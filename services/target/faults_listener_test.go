@@ -141,11 +141,12 @@ func TestTheBacklogOverflows(t *testing.T) {
 		}
 	}
 	r.set(t, "backlog=10s:every=1h")
-	go func() {
-		time.Sleep(50 * time.Millisecond)
-		r.set(t, "sleep=1ns:1%")
-	}()
-	if took := ask(1); took[0] > 5*time.Second {
+	var asked sync.WaitGroup
+	asked.Go(func() { took = ask(1) })
+	time.Sleep(50 * time.Millisecond)
+	r.set(t, "sleep=1ns:1%")
+	asked.Wait()
+	if took[0] > 5*time.Second {
 		t.Errorf("what is disarmed still takes %s", took[0])
 	}
 }

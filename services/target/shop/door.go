@@ -69,6 +69,8 @@ func (d *door) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		// Whoever slips in just as the door is shut waits with the others.
+		d.hold()
 		return d.shop.greet(c), nil
 	}
 }
