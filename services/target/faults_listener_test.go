@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -93,61 +92,6 @@ func TestColdConnections(t *testing.T) {
 	// last one that is closed may have no successor.
 	if closed < 5 || dialled < closed || dialled > closed+1 || waited != dialled-1 {
 		t.Errorf("%d connections closed, %d dialled, %d waited", closed, dialled, waited)
-	}
-}
-
-// While the door is shut with room for one, whoever comes then has to try
-// again: the kernel drops his SYN, and sends it again after a second.
-func TestTheBacklogOverflows(t *testing.T) {
-	r := run(t, target.Config{}, strings.NewReader(""))
-	defer func() { r.stop(); r.wait(t) }()
-	ask := func(n int) (took []time.Duration) {
-		took = make([]time.Duration, n)
-		var wg sync.WaitGroup
-		for i := range n {
-			wg.Go(func() {
-				began := time.Now()
-				if status, _, err := fetch(t.Context(), "http://"+r.Addr+"/workloads/wait?ms=0"); err != nil || status != http.StatusOK {
-					t.Errorf("%d %v", status, err)
-				}
-				took[i] = time.Since(began)
-			})
-		}
-		wg.Wait()
-		return took
-	}
-	r.set(t, "backlog=400ms:every=1h")
-	took := ask(10)
-	late := 0
-	for _, d := range took {
-		if d > 900*time.Millisecond {
-			late++
-		}
-	}
-	book := r.book(t)
-	if len(book.Hits) != 1 || book.Hits[0].Knob != faults.Backlog || book.Hits[0].Injected < int64(390*time.Millisecond) {
-		t.Errorf("%+v", book)
-	}
-	if late == 0 {
-		t.Skipf("this system keeps more than it is told to: nobody had to try again (%v)", took)
-	}
-	if late > 8 { // one was in the queue, and Linux takes one more than it is told
-		t.Errorf("%d of 10 had to try again: %v", late, took)
-	}
-	// The door stays open until its next turn, and for good once it is disarmed.
-	for _, d := range ask(10) {
-		if d > 900*time.Millisecond {
-			t.Errorf("one had to try again while the door was open: %s", d)
-		}
-	}
-	r.set(t, "backlog=10s:every=1h")
-	var asked sync.WaitGroup
-	asked.Go(func() { took = ask(1) })
-	time.Sleep(50 * time.Millisecond)
-	r.set(t, "sleep=1ns:1%")
-	asked.Wait()
-	if took[0] > 5*time.Second {
-		t.Errorf("what is disarmed still takes %s", took[0])
 	}
 }
 
