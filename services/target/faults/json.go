@@ -35,7 +35,7 @@ func (s Set) MarshalJSON() ([]byte, error) {
 		if d == 0 {
 			return ""
 		}
-		return d.String()
+		return timeText(d)
 	}
 	for _, f := range s.Faults {
 		out.Faults = append(out.Faults, faultJSON{

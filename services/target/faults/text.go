@@ -93,7 +93,7 @@ func (f Fault) String() string {
 		value time.Duration
 	}{{"every", f.Every}, {"after", f.After}, {"for", f.For}} {
 		if o.value != 0 && (o.name != "every" || o.value != r.usual) {
-			b.WriteString(":" + o.name + "=" + o.value.String())
+			b.WriteString(":" + o.name + "=" + timeText(o.value))
 		}
 	}
 	return b.String()
@@ -131,6 +131,18 @@ func parseTime(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("time %q: one such as 10ms or 1.5s is needed", clip(text))
 	}
 	return d, nil
+}
+
+// timeText is d as ParseDuration reads it, without the zeros of 1h0m0s.
+func timeText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // sizes are the units of bytes, largest first.
@@ -193,7 +205,7 @@ func amountText(u unit, n int64) string {
 	case millicores:
 		return strconv.FormatFloat(float64(n)/10, 'f', -1, 64) + "%"
 	default:
-		return time.Duration(n).String()
+		return timeText(time.Duration(n))
 	}
 }
 
