@@ -33,13 +33,20 @@ func project(t *testing.T, env ...string) *types.Project {
 
 func TestComposeHasTheStack(t *testing.T) {
 	p := project(t)
-	want := []string{"collector", "grafana", "prometheus", "pyroscope", "taillight", "target", "tempo"}
+	want := []string{"collector", "downstream", "grafana", "prometheus", "pyroscope", "taillight", "target", "tempo"}
 	if got := slices.Sorted(maps.Keys(p.Services)); !slices.Equal(got, want) {
 		t.Fatalf("services %v, want %v", got, want)
 	}
 	target, taillight := p.Services["target"], p.Services["taillight"]
 	if target.Image != taillight.Image || target.Build == nil || target.Build.Dockerfile != taillight.Build.Dockerfile {
 		t.Error("target and taillight are two images, want one")
+	}
+	downstream := p.Services["downstream"]
+	if downstream.Image != target.Image || !downstream.ReadOnly || len(downstream.Ports) != 0 || downstream.Command[0] != "target" {
+		t.Errorf("the downstream is %s %v, read-only %t, with ports %v", downstream.Image, downstream.Command, downstream.ReadOnly, downstream.Ports)
+	}
+	if i := slices.Index(target.Command, "--downstream"); i < 0 || target.Command[i+1] != "http://downstream:8000" {
+		t.Errorf("the target calls nobody: %v", target.Command)
 	}
 	if _, err := os.Stat(target.Build.Context + "/" + target.Build.Dockerfile); err != nil {
 		t.Error(err)
@@ -159,6 +166,10 @@ func TestServicesSpeakToTheRightDoors(t *testing.T) {
 		{"target", names.EnvPyroscope, "http://pyroscope:4040"},
 		{"target", names.EnvProfileAddress, "http://taillight:4040"},
 		// Not 4318: what comes in there is sent to Taillight, which would receive its own.
+		{"target", names.EnvFaults, ""},
+		{"downstream", names.EnvOTLP, "http://collector:4318"},
+		{"downstream", names.EnvServiceName, names.ServiceDownstream},
+		{"downstream", "OTEL_METRICS_EXPORTER", "none"},
 		{"taillight", names.EnvOTLP, "http://collector:4319"},
 		{"taillight", "TAILLIGHT_HOST", "http://target:8000"},
 		{"taillight", "TAILLIGHT_AUTORUN", "load"},

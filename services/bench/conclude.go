@@ -56,7 +56,7 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 		spoil(out, err)
 	}
 	r.stage("writing the report")
-	outcome := &Outcome{Run: out, Explained: explained}
+	outcome := &Outcome{Run: out, Explained: explained, Injected: r.injected}
 	err = outcome.WriteReport()
 	if err != nil {
 		spoil(out, fmt.Errorf("the report could not be written: %w", err))

@@ -40,6 +40,9 @@ func (d *display) start(s bench.Started) {
 		where += fmt.Sprintf("  (bundled target, pid %d, GOMAXPROCS %d)", s.TargetPID, s.TargetProcs)
 	}
 	fmt.Fprintf(d.out, "target  %s\n", where)
+	if s.Faults != "" {
+		fmt.Fprintf(d.out, "faults  %s\n", s.Faults)
+	}
 	if !s.Bundled {
 		d.environment(s)
 	}

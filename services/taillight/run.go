@@ -16,6 +16,7 @@ import (
 
 type runOptions struct {
 	planOptions
+	faults           faultFlags
 	headless, json   bool
 	html, csv, junit string
 }
@@ -33,6 +34,7 @@ func runCommand(w *world) *cobra.Command {
 	}
 	f := cmd.Flags()
 	o.register(f)
+	o.faults.register(f)
 	f.BoolVar(&o.headless, "headless", false, "plain lines instead of the live display")
 	f.BoolVar(&o.json, "json", false, "print run.json to standard output, everything else to standard error")
 	f.StringVar(&o.html, "html", "", "also write the report to `FILE`")
@@ -62,6 +64,11 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	if err != nil {
 		return err
 	}
+	o.faults.seed = p.Seed
+	planted, err := o.faults.set(w, fitsRun(p.Target))
+	if err != nil {
+		return err
+	}
 	if err := o.checkExports(); err != nil {
 		return usageError{err}
 	}
@@ -87,6 +94,7 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	defer stop()
 
 	cfg := o.config(w, *p)
+	cfg.Faults = planted
 	cfg.OnStart, cfg.OnProgress, cfg.OnStage, cfg.Cut = d.start, d.progress, d.stage, cut
 	res, err := bench.Run(ctx, cfg)
 	d.end()

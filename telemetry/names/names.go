@@ -230,8 +230,9 @@ const FlightPath = "/debug/flight"
 
 // Service names of the bundled processes.
 const (
-	ServiceTarget    = "taillight-target"
-	ServiceTaillight = "taillight"
+	ServiceTarget     = "taillight-target"
+	ServiceDownstream = "taillight-downstream" // second instance, which the target calls
+	ServiceTaillight  = "taillight"
 )
 
 // Grafana's uids of the boards that others link to, and the variables that
@@ -250,6 +251,7 @@ const (
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
 	EnvFlight         = "TAILLIGHT_FLIGHT"          // 1 keeps a flight recording, 0 keeps none
 	EnvThreadClock    = "TAILLIGHT_THREAD_CLOCK"    // share of recorded requests, 0 to 1, whose thread's CPU time is read
+	EnvFaults         = "TAILLIGHT_FAULTS"          // faults of the bundled target, as --fault has them, separated by commas
 	EnvPyroscope      = "PYROSCOPE_SERVER_ADDRESS"  // first address that receives profiles
 	EnvOTLP           = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	EnvOTLPHeaders    = "OTEL_EXPORTER_OTLP_HEADERS"
