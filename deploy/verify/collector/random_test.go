@@ -247,6 +247,7 @@ func mayDiffer() map[oddity]struct{ ours, theirs, why string } {
 		oddGroup:    {"", "", "protobuf: groups of old are skipped with all that is in them; the collector reads on within them"},
 		oddJSON:     {"dropped", "", whyJSON},
 		oddKeyTwice: {"", "taken", whyJSON + "; within an unknown field it does not matter"},
+		oddNoKey:    {"", "", "JSON: a key may be empty, and is unknown; the collector takes it for the end of the object"},
 		oddNull:     {"", "", whyNull + "; " + whyNullItem},
 		oddNumber:   {"", "", whyNumber},
 		oddText:     {"", "", whyEnum + "; " + whyBase64},
@@ -266,6 +267,7 @@ const (
 	oddGroup    oddity = "a group"
 	oddJSON     oddity = "not one JSON value"
 	oddKeyTwice oddity = "a key twice"
+	oddNoKey    oddity = "an empty key"
 	oddNull     oddity = "null"
 	oddNumber   oddity = "a number with a fraction, an exponent, or out of range"
 	oddText     oddity = "text for an enum, a number or bytes"
@@ -395,7 +397,7 @@ func oddTextIn(key, text string, found oddities) {
 	}
 }
 
-// oddKeys finds more than one member of a oneof in an object.
+// oddKeys finds an empty key in an object, and more than one member of a oneof.
 func oddKeys(keys map[string]bool, found oddities) {
 	values, data, numbers := 0, 0, 0
 	for k := range keys {
@@ -407,6 +409,9 @@ func oddKeys(keys map[string]bool, found oddities) {
 		case "asDouble", "asInt":
 			numbers++
 		}
+	}
+	if keys[""] {
+		found[oddNoKey] = true
 	}
 	if values > 1 || data > 1 || numbers > 1 {
 		found[oddTwo] = true

@@ -51,6 +51,10 @@ func walkWire(md protoreflect.MessageDescriptor, b []byte, depth int, found oddi
 			found.broken(n)
 			return
 		}
+		if num > protowire.MaxValidNumber {
+			found[oddOverflow] = true
+			return
+		}
 		if wire == protowire.StartGroupType || wire == protowire.EndGroupType {
 			found[oddGroup] = true
 			return
