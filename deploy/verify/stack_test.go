@@ -82,7 +82,7 @@ func (s *stack) startPrometheus(t *testing.T) {
 		o.EnableSTAsZeroSample = true // created-timestamp-zero-ingestion
 	})
 	quiet := slog.New(slog.DiscardHandler)
-	queries := api.NewAPI(engine(), s.db, s.db, s.db.AppenderV2Adapter(), s.db.ExemplarQueryable(), nil, nil, nil,
+	queries := api.NewAPI(engine(), s.db, s.db, s.db, s.db, nil, nil, nil,
 		func() config.Config { return settings }, nil, api.GlobalURLOptions{},
 		func(h http.HandlerFunc) http.HandlerFunc { return h }, nil, "", false, false, 0, quiet, nil,
 		0, 0, 0, false, nil, nil, nil, nil, nil, prometheus.NewRegistry(), prometheus.NewRegistry(), nil,
@@ -92,4 +92,84 @@ func (s *stack) startPrometheus(t *testing.T) {
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
 	s.prometheus = server.URL
+}
+
+// startCollector starts the collector with the stack's configuration, where
+// only addresses are others.
+func (s *stack) startCollector(t *testing.T) {
+	t.Helper()
+	own := freeAddress(t)
+	_, ownPort, _ := net.SplitHostPort(own) // it was just made
+	nobody := freeAddress(t)
+	text := strings.NewReplacer(
+		"0.0.0.0:4318", s.forServices, "0.0.0.0:4319", s.forRun,
+		"0.0.0.0:4317", freeAddress(t), "0.0.0.0:13133", freeAddress(t),
+		"http://prometheus:9090", s.prometheus,
+		"tempo:4317", nobody, "taillight:4318", nobody,
+		"host: 0.0.0.0, port: 8888", "host: 127.0.0.1, port: "+ownPort,
+		"level: warn", "level: fatal",
+	).Replace(read(t, "../collector.yaml"))
+	file := filepath.Join(t.TempDir(), "collector.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	// Not t.Context: it ends before the cleanups, and the command with it.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), build(t, "collector", "./otelcol"), file)
+	cmd.Stdout, cmd.Stderr = &said, &said
+	life, err := cmd.StdinPipe() // it ends with its standard input
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = life.Close()
+		if err := cmd.Wait(); err != nil || t.Failed() {
+			t.Logf("the collector ended with %v and said:\n%s", err, said.String())
+		}
+	})
+	waitFor(t, "the collector to listen", func() bool {
+		answer, err := http.Get("http://" + s.forRun + "/")
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		_, _ = io.Copy(io.Discard, answer.Body)
+		return true
+	})
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for range 300 {
+		if done() {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("waited 30 s for %s", what)
+}
+
+// run carries out a plan with the built command, as a user of the stack would,
+// and waits until the collector has handed on its end.
+func (s *stack) run(t *testing.T, plan string) *archive.Run {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	cmd := exec.CommandContext(t.Context(), s.taillight, "run", plan, "--headless", "--out", dir, "--forward-otlp", "http://"+s.forServices)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), names.EnvOTLP + "=http://" + s.forRun}
+	text, err := cmd.CombinedOutput()
+	// An invalid run, exit 3, is one on a busy machine; it is exported all the same.
+	if code := cmd.ProcessState.ExitCode(); err != nil && code != 1 && code != 3 {
+		t.Fatalf("run: %v\n%s", err, text)
+	}
+	r, err := archive.Open(dir)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	ended := names.RunVerdict.Prometheus() + `{loadtest_run_id="` + r.ID + `"} == 1`
+	waitFor(t, "the verdict of run "+r.ID+" in Prometheus", func() bool { return len(s.ask(t, ended)) > 0 })
+	return r
 }
