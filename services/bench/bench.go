@@ -244,7 +244,7 @@ func checkExport(ctx context.Context) error {
 }
 
 func (r *run) startExporter(ctx context.Context) (*exporter.Exporter, error) {
-	o := exporter.Options{RunID: r.ID, Version: r.Version, Began: time.Now(), Target: r.plan.Target}
+	o := exporter.Options{RunID: r.ID, Version: r.Version, Target: r.plan.Target}
 	for i := range r.plan.Phases {
 		o.Phases = append(o.Phases, r.plan.Phases[i].Name)
 	}
@@ -271,7 +271,6 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 		r.OnStart(r.started())
 	}
 	r.watch.plan = &r.plan
-	// Last of all, so that its anchor is that of the load.
 	e, err := r.startExporter(ctx)
 	if err != nil {
 		return nil, err
@@ -297,6 +296,7 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 		RunID:    r.ID,
 		IDs:      r.ids,
 		Baggage:  baggage(),
+		OnBegin:  r.exporter.Begin,
 		OnSecond: r.second,
 		Cut:      r.Cut,
 	})

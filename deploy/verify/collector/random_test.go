@@ -269,7 +269,7 @@ const (
 	oddKeyTwice oddity = "a key twice"
 	oddNoKey    oddity = "an empty key"
 	oddNull     oddity = "null"
-	oddNumber   oddity = "a number with a fraction, an exponent, or out of range"
+	oddNumber   oddity = "a number with a fraction, an exponent, or out of range, or half of one"
 	oddText     oddity = "text for an enum, a number or bytes"
 	oddTwo      oddity = "two of a oneof"
 )
@@ -327,11 +327,18 @@ var halfPair = regexp.MustCompile(`(?i)\\ud[89a-f]`)
 
 var idTexts = regexp.MustCompile(`("(?:traceId|spanId|parentSpanId)":)"[^"]*"`)
 
+// noExponent is a number whose exponent has no digits.
+var noExponent = regexp.MustCompile(`(?:[0-9])[eE][+-]?([,}\]])`)
+
 // oddJSONIn finds the oddities of a JSON body.
 func oddJSONIn(text []byte) oddities {
 	found := oddities{}
 	if !utf8.Valid(text) || halfPair.Match(text) {
 		found[oddUTF8] = true
+	}
+	if number := noExponent.ReplaceAll(text, []byte("0$1")); len(number) != len(text) {
+		text = number
+		found[oddNumber] = true
 	}
 	if !json.Valid(text) {
 		// Perhaps what is wrong is within an id.
