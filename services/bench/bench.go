@@ -244,7 +244,7 @@ func checkExport(ctx context.Context) error {
 }
 
 func (r *run) startExporter(ctx context.Context) (*exporter.Exporter, error) {
-	o := exporter.Options{RunID: r.ID, Version: r.Version, Target: r.plan.Target}
+	o := exporter.Options{RunID: r.ID, Version: r.Version, Began: time.Now(), Target: r.plan.Target}
 	for i := range r.plan.Phases {
 		o.Phases = append(o.Phases, r.plan.Phases[i].Name)
 	}
