@@ -66,7 +66,6 @@ func absences() []absence {
 	return []absence{
 		{query: names.ContainerThrottled.Prometheus(), why: "there is a value only where a CPU quota is"},
 		{query: "go_memory_limit_bytes", why: "GOMEMLIMIT is not set"},
-		{query: "go_memory_gc_pause_duration_seconds", why: "its buckets say nothing while the collector does not pause"},
 		{query: "traces_spanmetrics_", why: "Tempo makes it, and is not part of this test"},
 		{query: "traces_service_graph_", why: "Tempo makes it, and is not part of this test"},
 		{query: `http_response_status_code=~"5`, why: "nothing failed inside the target"},
