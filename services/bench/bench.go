@@ -295,7 +295,6 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 		r.OnStart(r.started())
 	}
 	r.watch.plan = &r.plan
-	// Last of all, so that its anchor is that of the load.
 	e, err := r.startExporter(ctx)
 	if err != nil {
 		return nil, err
@@ -326,6 +325,7 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 		RunID:    r.ID,
 		IDs:      r.ids,
 		Baggage:  baggage(),
+		OnBegin:  r.exporter.Begin,
 		OnSecond: r.second,
 		Cut:      r.Cut,
 	})

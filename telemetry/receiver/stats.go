@@ -110,8 +110,11 @@ type refusal struct {
 	message string
 }
 
+// refuse makes a refusal. The message may quote what was sent, which need not
+// be UTF-8, while the Status that carries it must be.
 func refuse(status int, reason Reason, format string, args ...any) *refusal {
-	return &refusal{status: status, reason: reason, message: fmt.Sprintf(format, args...)}
+	message := strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD")
+	return &refusal{status: status, reason: reason, message: message}
 }
 
 // retryAfter is how long a sender is asked to wait when there is no room.
