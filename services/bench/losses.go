@@ -15,6 +15,8 @@ const dropLate = "late"
 // books are the counts of receivers that may serve several runs.
 type books struct {
 	rejected map[receiver.Reason]int64 // spans
+	refused  map[receiver.Reason]int64 // requests
+	passedOn int64                     // profiles
 	otlp     receiver.ForwardStats
 	profiles receiver.ForwardStats
 }
@@ -22,7 +24,8 @@ type books struct {
 func (s *Signals) books() books {
 	b := books{otlp: s.forwards.otlp.Stats(), profiles: s.forwards.profiles.Stats()}
 	if s.receiver != nil {
-		b.rejected = s.receiver.Stats().RejectedSpans
+		stats := s.receiver.Stats()
+		b.rejected, b.refused, b.passedOn = stats.RejectedSpans, stats.Refused, stats.PassedOn
 	}
 	return b
 }
@@ -46,6 +49,24 @@ func (s *Signals) dropped() map[string]int64 {
 	if late > 0 {
 		out[dropLate] = late
 	}
+	return out
+}
+
+// passedOn stands among the reasons of what was refused, for profiles that only
+// the destination of --forward-profiles got.
+const passedOn = "passed_on"
+
+// refused returns how many requests were not taken during the run, by reason.
+func (s *Signals) refused() map[string]int64 {
+	now := s.books()
+	s.mu.Lock()
+	before := s.before
+	s.mu.Unlock()
+	out := map[string]int64{passedOn: now.passedOn - before.passedOn}
+	for reason, n := range now.refused {
+		out[string(reason)] = n - before.refused[reason]
+	}
+	maps.DeleteFunc(out, func(_ string, n int64) bool { return n == 0 })
 	return out
 }
 

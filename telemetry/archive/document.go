@@ -157,6 +157,7 @@ type Signals struct {
 	Tier         signal.Tier         `json:"tier"`
 	Capabilities signal.Capabilities `json:"capabilities"`
 	Spans        SpanCount           `json:"spans"`
+	Refused      map[string]int64    `json:"refused,omitempty"` // requests of telemetry that were not taken, by reason; passed_on counts profiles of unknown kinds that only --forward-profiles got
 	Profiles     int                 `json:"profiles"`
 	Flights      int                 `json:"flights"`
 	FlightsLost  map[string]int64    `json:"flights_lost,omitempty"` // recordings that could not be had or read, and requests cut by an edge, by reason
@@ -179,8 +180,9 @@ type ClientSpans struct {
 // SpanCount accounts for spans.
 type SpanCount struct {
 	Received int64            `json:"received"`
-	Joined   int64            `json:"joined"`            // to a kept exchange
-	Dropped  map[string]int64 `json:"dropped,omitempty"` // by reason
+	Joined   int64            `json:"joined"`             // to a kept exchange
+	Unjoined map[string]int64 `json:"unjoined,omitempty"` // kept exchanges without a server span, by reason
+	Dropped  map[string]int64 `json:"dropped,omitempty"`  // by reason
 }
 
 // Second is a line of seconds.jsonl.
