@@ -94,6 +94,6 @@
     if (T.state.config.environment.bundled) return el('p', null, 'The bundled service needs no setting for it: the run starts it with all it takes to send them.');
     return el('div', { class: 'how' },
       el('p', null, 'A service that speaks OpenTelemetry or sends profiles to Pyroscope sends them to a run when it starts with the lines that the run prints before its load:'),
-      el('pre', { tabindex: '0' }, 'OTEL_EXPORTER_OTLP_ENDPOINT=http://<address the run prints>\nOTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nOTEL_BSP_SCHEDULE_DELAY=500\nPYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'));
+      el('pre', { tabindex: '0' }, 'OTEL_EXPORTER_OTLP_ENDPOINT=http://<address the run prints>\nOTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nOTEL_BSP_SCHEDULE_DELAY=500\nOTEL_METRIC_EXPORT_INTERVAL=1000\nPYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'));
   };
 })(window.Taillight);
