@@ -285,21 +285,21 @@ func spanLabels(profiles []signal.Profile) bool {
 	return labelled
 }
 
-// targetCPU reads the cores in use from process.cpu.time, of the instance that
+// targetCPU reads the cores in use from its CPU time, of the instance that
 // used most; nil when nobody told.
 func targetCPU(run *archive.Run) *archive.CPU {
 	byInstance := map[string]map[int64]float64{}
-	service := map[string]string{}
+	source := map[string]string{}
 	for i := range run.Series {
 		se := &run.Series[i]
-		if se.Name != names.ProcessCPUTime.Name {
+		if se.Name != names.ProcessCPUTime.Name && se.Name != names.JVMCPUTime {
 			continue
 		}
-		id := se.Resource.Instance()
+		id := se.Name + " " + se.Resource.Instance() // one may tell both
 		if byInstance[id] == nil {
 			byInstance[id] = map[int64]float64{}
 		}
-		service[id] = se.Resource.Service()
+		source[id] = se.Name + " of " + se.Resource.Service()
 		for _, p := range se.Points {
 			byInstance[id][p.Time] += p.Value
 		}
@@ -308,7 +308,7 @@ func targetCPU(run *archive.Run) *archive.CPU {
 	for id, points := range byInstance {
 		cpu := cores(points, run.Started.UnixNano(), run.Ended.UnixNano())
 		if cpu != nil && (most == nil || cpu.Mean > most.Mean) {
-			cpu.Source = names.ProcessCPUTime.Name + " of " + service[id]
+			cpu.Source = source[id]
 			most = cpu
 		}
 	}

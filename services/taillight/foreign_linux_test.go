@@ -313,6 +313,9 @@ func (s *service) check(t *testing.T, dir string, there *elsewhere) {
 	if s.refused == "" && len(reasons) > 0 || s.refused != "" && !slices.Equal(reasons, []string{s.refused}) {
 		t.Errorf("not taken: %v, want %q alone", got.Refused, s.refused)
 	}
+	if cpu := run.Totals.TargetCPU; s.needs == "java" && (cpu == nil || !strings.HasPrefix(cpu.Source, "jvm.cpu.time")) {
+		t.Errorf("the JVM tells its CPU time, but the run says %+v", cpu)
+	}
 	s.checkForwarded(t, &got, there)
 	s.checkFlame(t, filepath.Join(dir, "report.html"))
 }
