@@ -225,7 +225,9 @@ func printTrust(out io.Writer, run *archive.Run, s style) {
 	fmt.Fprintf(out, "tier %s   %s of %s spans joined, coverage %s   %d profiles   trace share %s\n",
 		run.Signals.Tier, thousands(run.Signals.Spans.Joined), thousands(run.Signals.Spans.Received),
 		percent(run.Signals.Coverage), run.Signals.Profiles, percent(run.Environment.TraceShare))
-	without(out, "not joined", run.Signals.Spans.Unjoined)
+	if run.Signals.Capabilities.Spans { // else the line above has said it
+		without(out, "not joined", run.Signals.Spans.Unjoined)
+	}
 	without(out, "not taken", run.Signals.Refused)
 	if c := run.Signals.ClientSpans; c != nil && c.Kept > 0 {
 		fmt.Fprintf(out, "sent by OTLP   %s client spans, %s of %s sampled and kept\n",

@@ -57,7 +57,7 @@
     const rows = [
       ['Tier', (s.tier || 'T0') + ': ' + (tiers[s.tier] || tiers.T0)],
       ['Seen', seen(cap)],
-      ['Coverage', T.percent(s.coverage) + ' of kept, sampled exchanges joined to a server span' + list('; without: ', s.spans.unjoined)],
+      ['Coverage', T.percent(s.coverage) + ' of kept, sampled exchanges joined to a server span' + (cap.spans ? list('; without: ', s.spans.unjoined) : '')],
       ['Spans', T.count(s.spans.received) + ' received, ' + T.count(s.spans.joined) + ' joined' + dropped(s.spans.dropped)],
       ['Requests sampled', T.percent(share)],
       ['CPU profiles, metric points', T.count(s.profiles) + ', ' + T.count(s.points)],
