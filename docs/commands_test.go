@@ -56,6 +56,14 @@ func commands() []command {
 		{line: "bash .ci/run", stage: "build"},
 		{line: "bash .ci/run lint docs", stage: "lint"},
 
+		// With the services' own names and free ports for those shown.
+		{line: "taillight run orders.yaml -H http://127.0.0.1:8000 --otlp 127.0.0.1:4318 --otlp-grpc 127.0.0.1:4317 --profiles 127.0.0.1:4040", stage: "end-to-end"},
+		{line: "opentelemetry-instrument waitress-serve --listen=127.0.0.1:8000 shop:app", stage: "end-to-end"},
+		{line: "opentelemetry-instrument waitress-serve --listen=127.0.0.1:8000 profiled:app", stage: "end-to-end"},
+		{line: `NODE_OPTIONS="--require @opentelemetry/auto-instrumentations-node/register" node shop.js`, stage: "end-to-end"},
+		{line: `NODE_OPTIONS="--require @opentelemetry/auto-instrumentations-node/register --require ./profiled.js" node shop.js`, stage: "end-to-end"},
+		{line: `JAVA_TOOL_OPTIONS="-javaagent:opentelemetry-javaagent.jar" java -cp . Shop`, stage: "end-to-end"},
+
 		{line: "go run ./services/taillight run spike", run: &run{slow: true, home: true, prints: `report\.html`}},
 		{line: "go install ./services/taillight", run: &run{home: true}},
 		{line: "taillight run stress", run: &run{slow: true, prints: `report\.html`}},

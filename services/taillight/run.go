@@ -19,6 +19,8 @@ type runOptions struct {
 	faults           faultFlags
 	headless, json   bool
 	html, csv, junit string
+
+	otlp, grpc, profiles string
 }
 
 func runCommand(w *world) *cobra.Command {
@@ -39,6 +41,9 @@ func runCommand(w *world) *cobra.Command {
 	f.BoolVar(&o.json, "json", false, "print run.json to standard output, everything else to standard error")
 	f.StringVar(&o.html, "html", "", "also write the report to `FILE`")
 	f.StringVar(&o.csv, "csv", "", "write Locust's CSV files, named `PREFIX`_stats.csv and so on")
+	f.StringVar(&o.otlp, "otlp", "", "`HOST:PORT` that receives OTLP over HTTP (default 127.0.0.1:4318, or a free port)")
+	f.StringVar(&o.grpc, "otlp-grpc", "", "`HOST:PORT` that receives OTLP over gRPC (default 127.0.0.1:4317, or a free port)")
+	f.StringVar(&o.profiles, "profiles", "", "`HOST:PORT` that receives profiles as Pyroscope does (default 127.0.0.1:4040, or a free port)")
 	f.StringVar(&o.junit, "junit", "", "write the thresholds as JUnit XML to `FILE`")
 	return cmd
 }
@@ -95,6 +100,7 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 
 	cfg := o.config(w, *p)
 	cfg.Faults = planted
+	cfg.OTLP, cfg.GRPC, cfg.Profiles = o.otlp, o.grpc, o.profiles
 	cfg.OnStart, cfg.OnProgress, cfg.OnStage, cfg.Cut = d.start, d.progress, d.stage, cut
 	res, err := bench.Run(ctx, cfg)
 	d.end()

@@ -158,6 +158,10 @@ var (
 	}
 )
 
+// JVMCPUTime is a JVM's name for process.cpu.time: the same seconds, without
+// modes.
+const JVMCPUTime = "jvm.cpu.time"
+
 // All lists every metric, client first: what the boards may ask for.
 func All() []Metric {
 	return []Metric{

@@ -67,6 +67,7 @@ type Stats struct {
 	Points   int64 `json:"points"`
 	Logs     int64 `json:"logs"` // records received; none is kept
 	Profiles int64 `json:"profiles"`
+	PassedOn int64 `json:"passed_on"` // profiles of kinds unknown here, given to ForwardProfiles alone
 
 	Refused        map[Reason]int64 `json:"refused"` // requests
 	RejectedSpans  map[Reason]int64 `json:"rejected_spans"`
