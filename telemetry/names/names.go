@@ -159,6 +159,7 @@ const (
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
 	AttrErrorType = "error.type"
+	AttrProfileID = "pyroscope.profile.id" // of a span: the id that its CPU samples carry
 )
 
 // Baggage keys that every request carries. The k6 keys let a target that
@@ -195,6 +196,10 @@ const (
 
 // FlightPath is where the admin handler serves the flight recording.
 const FlightPath = "/debug/flight"
+
+// PathRuns is where serve lists its runs, newest first, as JSON, and where a
+// run is started.
+const PathRuns = "/api/runs"
 
 // Service names of the bundled processes.
 const (
