@@ -117,6 +117,16 @@ func decode(data []byte, to any) error {
 	return nil
 }
 
+// decodeOnly reads a JSON answer that may hold nothing, and nothing else.
+func decodeOnly(data []byte, to any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if d.Decode(to) != nil {
+		return &fault{why: "the answer is not what this part says: " + oneLine(data), wrong: true}
+	}
+	return nil
+}
+
 // maxSaid is how many characters of somebody's answer are shown.
 const maxSaid = 120
 

@@ -237,7 +237,7 @@ func (x *examination) ready(parts ...string) (down []string) {
 func skipped(kind, name string, down []string) Check {
 	return Check{
 		Name: name, Kind: kind, Status: Unknown,
-		Detail: "not looked at: " + strings.Join(down, " and ") + " is not ready",
+		Detail: "not looked at: it needs " + strings.Join(down, ", "),
 		Remedy: "mend " + strings.Join(down, " and ") + " first",
 	}
 }

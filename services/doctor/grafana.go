@@ -213,7 +213,11 @@ func (x *examination) board(ctx context.Context, b *dashboards.Board) Check {
 				answered++
 				continue
 			}
-			absent = append(absent, x.absent(ctx, p.Targets[i].Expr)...)
+			for _, m := range x.absent(ctx, p.Targets[i].Expr) {
+				if !slices.Contains(absent, m) {
+					absent = append(absent, m)
+				}
+			}
 		}
 		switch {
 		case len(p.Targets) == 0 || rows > 0:

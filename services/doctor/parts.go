@@ -116,9 +116,9 @@ func (x *examination) askCollector(ctx context.Context, base string) (string, er
 			return "", err
 		}
 		var taken struct {
-			PartialSuccess *struct{} `json:"partialSuccess"`
+			PartialSuccess map[string]any `json:"partialSuccess"`
 		}
-		if err := decode(data, &taken); err != nil {
+		if err := decodeOnly(data, &taken); err != nil {
 			return "", err
 		}
 	}
@@ -163,7 +163,7 @@ func (x *examination) askPyroscope(ctx context.Context, base string) (string, er
 	if err != nil {
 		return "", err
 	}
-	return "", decode(data, &struct{ ProfileTypes []any }{})
+	return "", decodeOnly(data, &struct{ ProfileTypes []any }{})
 }
 
 func (x *examination) askGrafana(ctx context.Context, base string) (string, error) {
