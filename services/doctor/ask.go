@@ -98,8 +98,7 @@ func (x *examination) unanswered(err error, host string) *fault {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &fault{why: fmt.Sprintf("no answer from %s within %s", host, x.Timeout)}
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	return &fault{why: fmt.Sprintf("no answer from %s that is HTTP: %v", host, err), wrong: true}
@@ -147,8 +146,7 @@ func oneLine(data []byte) string {
 
 // statusOf returns the HTTP status of a fault; 0 of any other error.
 func statusOf(err error) int {
-	var f *fault
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault](err); ok {
 		return f.status
 	}
 	return 0

@@ -211,10 +211,12 @@ func TestOnePartIsBroken(t *testing.T) {
 		"unwell":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Ingester not ready: waiting", 503) },
 		"other page": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html><h1>It works!</h1></html>") },
 		"other JSON": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"hello":"world"}`) },
-		"garbage":    func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{0, 1, 2, 0xff, '\n', 0x1b, '[', 'm'}) },
-		"not found":  func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) },
-		"redirect":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) },
-		"hanging":    func(http.ResponseWriter, *http.Request) { <-stuck },
+		"garbage": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte{0, 1, 2, 0xff, '\n', 0x1b, '[', 'm'})
+		},
+		"not found": func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) },
+		"redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) },
+		"hanging":   func(http.ResponseWriter, *http.Request) { <-stuck },
 		"rude": func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err == nil {

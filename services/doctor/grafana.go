@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -196,33 +197,19 @@ func (x *examination) board(ctx context.Context, b *dashboards.Board) Check {
 	if err != nil {
 		return broken("see docker compose logs prometheus", "its variables: %v", err)
 	}
-	asked, answered := 0, 0
+	var sum panelRows
 	var refused, missing, empty []string
-	for _, p := range b.Panels {
-		rows := 0
-		var absent []string
-		for i := range p.Targets {
-			asked++
-			n, err := x.ask(ctx, &p.Targets[i], values)
-			if err != nil {
-				refused = append(refused, fmt.Sprintf("%q: %v", p.Title, err))
-				continue
-			}
-			rows += n
-			if n > 0 {
-				answered++
-				continue
-			}
-			for _, m := range x.absent(ctx, p.Targets[i].Expr) {
-				if !slices.Contains(absent, m) {
-					absent = append(absent, m)
-				}
-			}
-		}
+	for i := range b.Panels {
+		p := &b.Panels[i]
+		rows := x.panel(ctx, p, values)
+		sum.asked += rows.asked
+		sum.answered += rows.answered
 		switch {
-		case len(p.Targets) == 0 || rows > 0:
-		case len(absent) > 0:
-			missing = append(missing, fmt.Sprintf("%q: no %s arrived", p.Title, strings.Join(absent, ", ")))
+		case rows.refused != nil:
+			refused = append(refused, fmt.Sprintf("%q: %v", p.Title, rows.refused))
+		case rows.asked == 0 || rows.answered > 0:
+		case len(rows.absent) > 0:
+			missing = append(missing, fmt.Sprintf("%q: no %s arrived", p.Title, strings.Join(rows.absent, ", ")))
 		default:
 			empty = append(empty, p.Title)
 		}
@@ -231,15 +218,41 @@ func (x *examination) board(ctx context.Context, b *dashboards.Board) Check {
 	case len(refused) > 0:
 		return broken("the board's queries do not suit this store: take boards and stack of one version", "refused: %s", refused[0])
 	case len(missing) > 0:
-		return broken(targetSends, "%d of %d queries return rows; empty: %s", answered, asked, strings.Join(missing, "; "))
-	case answered == 0:
-		return broken(startRun, "none of %d queries returns a row", asked)
+		return broken("the links above say which sender is silent; "+seeCollector, "%d of %d queries return rows; empty: %s", sum.answered, sum.asked, strings.Join(missing, "; "))
+	case sum.answered == 0:
+		return broken(startRun, "none of %d queries returns a row", sum.asked)
 	}
-	c := good("%d of %d queries return rows", answered, asked)
+	c := good("%d of %d queries return rows", sum.answered, sum.asked)
 	if len(empty) > 0 {
 		c.Detail += "; nothing to show of this run in " + strings.Join(empty, ", ")
 	}
 	return c
+}
+
+// panelRows is what came of a panel's queries.
+type panelRows struct {
+	asked, answered int
+	refused         error    // the first
+	absent          []string // metrics of empty queries that never arrived
+}
+
+func (x *examination) panel(ctx context.Context, p *dashboards.Panel, values *strings.Replacer) panelRows {
+	var rows panelRows
+	for i := range p.Targets {
+		rows.asked++
+		n, err := x.ask(ctx, &p.Targets[i], values)
+		switch {
+		case err != nil:
+			rows.refused = cmp.Or(rows.refused, err)
+		case n > 0:
+			rows.answered++
+		default:
+			rows.absent = append(rows.absent, x.absent(ctx, p.Targets[i].Expr)...)
+		}
+	}
+	slices.Sort(rows.absent)
+	rows.absent = slices.Compact(rows.absent)
+	return rows
 }
 
 // ask returns how many rows a query has.

@@ -254,48 +254,49 @@ func (x *examination) lookForTraces(ctx context.Context) (Check, error) {
 	if err != nil {
 		return Check{}, err
 	}
-	var asked, known, client, server int
+	found = slices.DeleteFunc(found, func(e exemplar) bool { return e.traceID == "" })
+	found = found[:min(len(found), tracesAsked)]
+	var known, client, server int
 	for _, e := range found {
-		if e.traceID == "" {
-			continue
-		}
 		t, ok, err := x.trace(ctx, e.traceID)
 		if err != nil {
 			return Check{}, err
 		}
-		asked++
-		if ok {
-			known++
-		}
-		if t.client {
-			client++
-		}
-		if t.server {
-			server++
-		}
 		if t.client && t.server {
-			x.traceID = e.traceID
-			if t.service != "" {
-				x.service = t.service
-			}
-			if t.profileID != "" {
-				x.profileIDs = append(x.profileIDs, t.profileID)
-			}
-			return good("trace %s of an exemplar has %d spans, of client and server", e.traceID, t.spans), nil
+			return x.whole(e, &t), nil
 		}
-		if asked == tracesAsked {
-			break
-		}
+		known += one(ok)
+		client += one(t.client)
+		server += one(t.server)
 	}
 	switch {
-	case asked == 0:
+	case len(found) == 0:
 		return Check{Status: Unknown, Detail: "not looked at: no exemplar has a trace_id", Remedy: "mend " + linkExemplar + " first"}, nil
 	case known == 0:
-		return broken("the collector must reach Tempo: docker compose logs collector tempo", "Tempo knows none of the traces of %d exemplars", asked), nil
+		return broken("the collector must reach Tempo: docker compose logs collector tempo", "Tempo knows none of the traces of %d exemplars", len(found)), nil
 	case server == 0:
-		return broken(targetSends, "%d of %d traces arrived, none with a server span", known, asked), nil
+		return broken(targetSends, "%d of %d traces arrived, none with a server span", known, len(found)), nil
 	}
-	return broken(sendsSpans, "%d of %d traces arrived, %d with a server span and %d with a client span, none with both", known, asked, server, client), nil
+	return broken(sendsSpans, "%d of %d traces arrived, %d with a server span and %d with a client span, none with both", known, len(found), server, client), nil
+}
+
+// whole remembers a trace of client and server for what rests on it.
+func (x *examination) whole(e exemplar, t *seenTrace) Check {
+	x.traceID = e.traceID
+	if t.service != "" {
+		x.service = t.service
+	}
+	if t.profileID != "" {
+		x.profileIDs = append(x.profileIDs, t.profileID)
+	}
+	return good("trace %s of an exemplar has %d spans, of client and server", e.traceID, t.spans)
+}
+
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // spansAsked is how many spans' profiles are asked for at once: of a request

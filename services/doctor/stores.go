@@ -127,7 +127,7 @@ const maxPoints = 10_000
 // stepOver is the shortest step, of whole seconds, at which Prometheus answers
 // for a stretch.
 func stepOver(d time.Duration) time.Duration {
-	return max(time.Second, (d / maxPoints).Truncate(time.Second)+time.Second)
+	return max(time.Second, (d/maxPoints).Truncate(time.Second)+time.Second)
 }
 
 // exemplar is one request that a histogram remembers.

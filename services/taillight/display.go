@@ -40,7 +40,7 @@ func (d *display) start(s bench.Started) {
 		where += fmt.Sprintf("  (bundled target, pid %d, GOMAXPROCS %d)", s.TargetPID, s.TargetProcs)
 	}
 	fmt.Fprintf(d.out, "target  %s\n", where)
-	if !s.Bundled {
+	if !s.Bundled && s.OTLP != "" {
 		d.environment(s)
 	}
 	if ref := s.Reference; ref != nil {

@@ -18,6 +18,7 @@ type runOptions struct {
 	planOptions
 	headless, json   bool
 	html, csv, junit string
+	serve            string
 }
 
 func runCommand(w *world) *cobra.Command {
@@ -37,6 +38,7 @@ func runCommand(w *world) *cobra.Command {
 	f.BoolVar(&o.json, "json", false, "print run.json to standard output, everything else to standard error")
 	f.StringVar(&o.html, "html", "", "also write the report to `FILE`")
 	f.StringVar(&o.csv, "csv", "", "write Locust's CSV files, named `PREFIX`_stats.csv and so on")
+	f.StringVar(&o.serve, "serve", "", "have the taillight serve at `URL` do the run, such as http://127.0.0.1:8089")
 	f.StringVar(&o.junit, "junit", "", "write the thresholds as JUnit XML to `FILE`")
 	return cmd
 }
@@ -68,6 +70,11 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	if err := o.checkForwards(); err != nil {
 		return err
 	}
+	if o.serve != "" {
+		if err := o.checkServed(); err != nil {
+			return err
+		}
+	}
 	out := w.stdout
 	if o.json {
 		out = w.stderr
@@ -85,6 +92,9 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 		}
 	})
 	defer stop()
+	if o.serve != "" {
+		return o.runThere(ctx, w, p, d, out, s, cut)
+	}
 
 	cfg := o.config(w, *p)
 	cfg.OnStart, cfg.OnProgress, cfg.OnStage, cfg.Cut = d.start, d.progress, d.stage, cut
@@ -97,6 +107,11 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	if res.Report != "" {
 		fmt.Fprintf(out, "\nreport  %s\n", res.Report)
 	}
+	return o.finish(w, res)
+}
+
+// finish writes what else was asked for, and ends as the run does.
+func (o *runOptions) finish(w *world, res *bench.Outcome) error {
 	if err := o.export(w, res); err != nil {
 		return err
 	}

@@ -211,6 +211,7 @@ const (
 const (
 	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
+	EnvServeToken     = "TAILLIGHT_SERVE_TOKEN"     // bearer token that may start and stop runs of serve from elsewhere
 	EnvFlight         = "TAILLIGHT_FLIGHT"          // 1 keeps a flight recording, 0 keeps none
 	EnvPyroscope      = "PYROSCOPE_SERVER_ADDRESS"  // first address that receives profiles
 	EnvOTLP           = "OTEL_EXPORTER_OTLP_ENDPOINT"
