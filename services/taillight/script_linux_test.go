@@ -24,7 +24,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 		cmd.Path = path
 	}
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(os.Environ(), environ(ts, "TAILLIGHT_USERS", "TAILLIGHT_RUN_TIME", "TAILLIGHT_HOST", "TAILLIGHT_OUT")...)
+	cmd.Env = append(os.Environ(), environ(ts, "TAILLIGHT_USERS", "TAILLIGHT_RUN_TIME", "TAILLIGHT_HOST", "TAILLIGHT_OUT", "OTEL_EXPORTER_OTLP_ENDPOINT")...)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
