@@ -286,6 +286,9 @@ func TestOneLinkIsBroken(t *testing.T) {
 		"run never arrived": {func(s *stack) {
 			s.text("taillight "+names.PathRuns, 200, fmt.Sprintf(`[{"id":"rec2","started":%q}]`, time.Now().Add(-time.Minute).Format(time.RFC3339)))
 		}, "run -> prometheus", "rec2 sent no metric"},
+		"run stopped arriving": {func(s *stack) {
+			s.text("taillight "+names.PathRuns, 200, fmt.Sprintf(`[{"id":"rec1","started":%q,"ended":"0001-01-01T00:00:00Z","running":true}]`, time.Now().Add(-time.Minute).Format(time.RFC3339)))
+		}, "run -> prometheus", "the metrics of run rec1 stop"},
 		"no server metrics": {func(s *stack) {
 			s.routes["prometheus /api/v1/query"] = func(w http.ResponseWriter, r *http.Request) {
 				if strings.HasPrefix(r.FormValue("query"), "count by (service_name)") {
@@ -388,6 +391,15 @@ func TestEmptyPanels(t *testing.T) {
 	r = s.examine(s.options())
 	if c := find(t, r, board); c.Status != doctor.Broken || !strings.Contains(c.Detail, "no "+lag+" arrived") {
 		t.Errorf("without the lag: %+v", c)
+	}
+}
+
+// A run that was killed sent no more, which is no fault of the stack.
+func TestKilledRun(t *testing.T) {
+	s := newStack(t)
+	s.text("taillight "+names.PathRuns, 200, fmt.Sprintf(`[{"id":"rec1","started":%q,"ended":"0001-01-01T00:00:00Z"}]`, time.Now().Add(-time.Minute).Format(time.RFC3339)))
+	if r := s.examine(s.options()); r.Exit() != doctor.ExitOK {
+		t.Errorf("broken: %q", with(r, doctor.Broken))
 	}
 }
 

@@ -68,6 +68,7 @@ func noRun() Check {
 const (
 	startRun      = "start a run: docker compose exec taillight taillight run spike"
 	seeCollector  = "see why: docker compose logs collector"
+	seeWriters    = "see why: docker compose logs collector prometheus; a full disk refuses every write"
 	sendsSpans    = "every request must be sampled (--trace-share 1) and Taillight's OTEL_EXPORTER_OTLP_ENDPOINT must be the collector's port 4319"
 	targetSends   = "the target's OTEL_EXPORTER_OTLP_ENDPOINT must be the collector's port 4318; see docker compose logs target collector"
 	profilesLost  = "the target's PYROSCOPE_SERVER_ADDRESS must be Pyroscope's; see docker compose logs target pyroscope"
@@ -89,14 +90,14 @@ func (x *examination) lookForRun(ctx context.Context) (Check, error) {
 			ids = append(ids, id)
 		}
 	}
-	known := x.newestRun(ctx)
+	told := x.toldRuns(ctx)
 	switch {
 	case x.Run != "" && !slices.Contains(ids, x.Run):
 		return broken("name one of its runs by --run, or look back further by --since; "+seeCollector,
 			"no metric of run %s in Prometheus within %s", x.Run, short(x.Since)), nil
-	case known != "" && x.Run == "" && !slices.Contains(ids, known):
-		return broken("Taillight's OTEL_EXPORTER_OTLP_ENDPOINT must be the collector's port 4319; "+seeCollector,
-			"run %s sent no metric to Prometheus", known), nil
+	case len(told) > 0 && x.Run == "" && !slices.Contains(ids, told[0].ID):
+		return broken("Taillight's OTEL_EXPORTER_OTLP_ENDPOINT must be the collector's port 4319; "+seeWriters,
+			"run %s sent no metric to Prometheus", told[0].ID), nil
 	case len(ids) == 0:
 		return Check{Status: Unknown, Detail: "no run within " + short(x.Since), Remedy: startRun}, nil
 	}
@@ -104,6 +105,18 @@ func (x *examination) lookForRun(ctx context.Context) (Check, error) {
 	x.report.Run = ids[len(ids)-1]
 	if x.Run != "" {
 		x.report.Run = x.Run
+	}
+	for _, r := range told {
+		if r.ID != x.report.Run || r.Ended.IsZero() && !r.Running {
+			continue
+		}
+		gap, err := x.silence(ctx, r)
+		if err != nil {
+			return Check{}, err
+		}
+		if gap > settleTime {
+			return broken(seeWriters, "the metrics of run %s stop %s before its end", r.ID, gap.Round(time.Second)), nil
+		}
 	}
 	if err := x.narrow(ctx); err != nil {
 		return Check{}, err
@@ -118,26 +131,41 @@ func (x *examination) lookForRun(ctx context.Context) (Check, error) {
 // under way.
 const settleTime = 10 * time.Second
 
-// newestRun is the newest run that Taillight tells of and whose metrics must
-// have arrived; "" when it tells of none.
-func (x *examination) newestRun(ctx context.Context) string {
+// toldRun is a run as Taillight tells of it.
+type toldRun struct {
+	ID             string
+	Started, Ended time.Time // Ended is zero while it goes on, and when it was killed
+	Running        bool
+}
+
+// toldRuns are those of the time range that Taillight tells of, newest first,
+// whose first metrics must have arrived.
+func (x *examination) toldRuns(ctx context.Context) []toldRun {
 	if len(x.ready(partTaillight)) > 0 {
-		return ""
+		return nil
 	}
 	data, err := x.get(ctx, x.Addresses.Taillight, names.PathRuns, nil)
-	var runs []struct {
-		ID      string
-		Started time.Time
-	}
+	var runs []toldRun
 	if err != nil || json.Unmarshal(data, &runs) != nil {
-		return "" // a Taillight that does not tell has its own check
+		return nil // a Taillight that does not tell has its own check
 	}
-	for _, r := range runs { // newest first
-		if r.Started.After(x.from) && x.now.Sub(r.Started) > settleTime {
-			return r.ID
-		}
+	return slices.DeleteFunc(runs, func(r toldRun) bool {
+		return r.Started.Before(x.from) || x.now.Sub(r.Started) < settleTime
+	})
+}
+
+// silence is how long before a run's end its metrics stopped: a collector
+// that died, or a Prometheus whose disk is full.
+func (x *examination) silence(ctx context.Context, r toldRun) (time.Duration, error) {
+	last, err := x.instant(ctx, fmt.Sprintf("max(max_over_time(timestamp(%s)[%ds:5s]))", x.ofRun(names.RequestsSent), int(x.Since.Seconds())))
+	if err != nil || len(last) == 0 || last[0].Value == nil {
+		return 0, err
 	}
-	return ""
+	end := r.Ended
+	if r.Running {
+		end = x.now
+	}
+	return end.Sub(time.UnixMilli(int64(last[0].Value.value * 1000))), nil
 }
 
 // narrow limits the time range to the run's, as a reader of its board would.

@@ -43,6 +43,9 @@ func api(r *runner, token string) http.Handler {
 		if runs == nil {
 			runs = []listedRun{}
 		}
+		for i := range runs {
+			runs[i].Running = r.goesOn(runs[i].ID)
+		}
 		reply(w, http.StatusOK, runs)
 	})
 	mux.HandleFunc("GET "+names.PathRuns+"/{id}/events", r.follow)

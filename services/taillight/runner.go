@@ -165,6 +165,20 @@ func (r *runner) find(id string) *job {
 	return nil
 }
 
+// goesOn reports whether a run is this serve's and not done.
+func (r *runner) goesOn(id string) bool {
+	j := r.find(id)
+	if j == nil {
+		return false
+	}
+	select {
+	case <-j.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // tell adds an event. Readers are never waited for.
 func (j *job) tell(kind string, what any) {
 	data, err := json.Marshal(what)

@@ -186,6 +186,8 @@ type listedRun struct {
 	Verdict   string    `json:"verdict"`
 	Reason    string    `json:"reason"`
 	Started   time.Time `json:"started"`
+	Ended     time.Time `json:"ended"` // zero while it goes on, or when it was killed
+	Running   bool      `json:"running"`
 	Rate      float64   `json:"rate_per_s"` // of OK answers
 	P99       string    `json:"-"`
 	HasReport bool      `json:"report"`
@@ -206,7 +208,7 @@ func listRuns(dir string) []listedRun {
 		}
 		_, err = os.Stat(filepath.Join(dir, e.Name(), "report.html"))
 		out = append(out, listedRun{
-			ID: e.Name(), Name: doc.Name, Verdict: string(doc.Verdict), Reason: doc.Reason, Started: doc.Started,
+			ID: e.Name(), Name: doc.Name, Verdict: string(doc.Verdict), Reason: doc.Reason, Started: doc.Started, Ended: doc.Ended,
 			Rate: doc.Totals.Rate, P99: ms(doc.Latency.Response.P99), HasReport: err == nil,
 		})
 	}
