@@ -26,7 +26,7 @@ const (
 // probed is a path of each kind of store that answers through Grafana.
 func probed(kind string) string {
 	return map[string]string{
-		typePrometheus: "/api/v1/query?query=1", typeTempo: "/api/echo", typePyroscope: "/ready",
+		typePrometheus: "/api/v1/query?query=1", typeTempo: "/ready", typePyroscope: "/ready",
 	}[kind]
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -102,10 +103,11 @@ func (x *examination) lookForRun(ctx context.Context) (Check, error) {
 		return Check{Status: Unknown, Detail: "no run within " + short(x.Since), Remedy: startRun}, nil
 	}
 	slices.Sort(ids)
-	x.report.Run = ids[len(ids)-1]
-	if x.Run != "" {
-		x.report.Run = x.Run
+	x.report.Run = ids[len(ids)-1] // ids begin with their time
+	if len(told) > 0 {
+		x.report.Run = told[0].ID
 	}
+	x.report.Run = cmp.Or(x.Run, x.report.Run)
 	for _, r := range told {
 		if r.ID != x.report.Run || r.Ended.IsZero() && !r.Running {
 			continue

@@ -71,6 +71,11 @@ func (o *runOptions) runThere(ctx context.Context, w *world, p *loadgen.Plan, d 
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a copy
 	res, err := c.fetch(id, dir, o.html != "")
+	if err != nil && end.Exit != 0 {
+		// A serve that ends takes its page with it. The run's own end counts.
+		fmt.Fprintf(w.stderr, "taillight: %v\n", err)
+		return exitError(end.Exit)
+	}
 	if err != nil {
 		return err
 	}
