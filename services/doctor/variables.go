@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -51,26 +52,29 @@ func (x *examination) choice(ctx context.Context, v *dashboards.Variable, before
 		value, _ := v.Current["value"].(string)
 		return value, nil
 	}
+	if result := regexp.MustCompile(`^query_result\((.+)\)$`).FindStringSubmatch(v.Definition); result != nil {
+		series, err := x.instant(ctx, before.Replace(result[1]))
+		if err != nil || len(series) == 0 {
+			return "", err
+		}
+		return slices.Max(append(slices.Collect(maps.Values(series[0].Labels)), "")), nil // it has one
+	}
 	parts := regexp.MustCompile(`^label_values\((.+),\s*(\w+)\)$`).FindStringSubmatch(v.Definition)
 	if parts == nil {
 		return "", fmt.Errorf("it asks %q", v.Definition)
 	}
 	series, err := x.ranged(ctx, fmt.Sprintf("count by (%s) (%s)", parts[2], before.Replace(parts[1])), x.from, stepOver(x.now.Sub(x.from)))
-	if err != nil {
+	if err != nil || len(series) == 0 {
 		return "", err
 	}
 	var choices []string
 	for i := range series {
 		choices = append(choices, series[i].Labels[parts[2]])
 	}
-	slices.Sort(choices)
-	switch {
-	case len(choices) == 0:
-		return "", nil
-	case v.Sort == 2: // the last first
-		return choices[len(choices)-1], nil
+	if v.Sort == 2 { // the last first
+		return slices.Max(choices), nil
 	}
-	return choices[0], nil
+	return slices.Min(choices), nil
 }
 
 // replacer writes values for $name, ${name} and ${name:format}. A longer name
