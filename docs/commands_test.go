@@ -31,7 +31,7 @@ type command struct {
 // the compose file is checked.
 const needsDocker = "needs Docker"
 
-var compose = regexp.MustCompile(`^(\w+=\S* )*docker compose (up|down|logs|ps|pull|build|restart|config)\b`)
+var compose = regexp.MustCompile(`^(\w+=\S* )*docker compose (up|down|logs|ps|pull|build|restart|config|exec|run)\b`)
 
 // run is how this test runs a command.
 type run struct {

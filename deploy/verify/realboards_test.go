@@ -65,7 +65,7 @@ type absence struct {
 func absences() []absence {
 	return []absence{
 		{query: names.ContainerThrottled.Prometheus(), why: "there is a value only where a CPU quota is"},
-		{query: "go_memory_limit_bytes", why: "GOMEMLIMIT is not set"},
+		{query: names.MemoryLimit.Prometheus(), why: "GOMEMLIMIT is not set"},
 		{query: "traces_spanmetrics_", why: "Tempo makes it, and is not part of this test"},
 		{query: "traces_service_graph_", why: "Tempo makes it, and is not part of this test"},
 		{query: `http_response_status_code=~"5`, why: "nothing failed inside the target"},
@@ -178,6 +178,8 @@ func (s *stack) variables(t *testing.T, b boardFile, r *archive.Run) map[string]
 		switch {
 		case v.Name == "run":
 			values[v.Name] = r.ID
+		case v.Name == "report":
+			values[v.Name] = "" // where the report is served: these runs are not
 		case v.IncludeAll:
 			values[v.Name] = v.AllValue
 		case v.Type == "query":

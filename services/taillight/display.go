@@ -43,7 +43,7 @@ func (d *display) start(s bench.Started) {
 	if s.Faults != "" {
 		fmt.Fprintf(d.out, "faults  %s\n", s.Faults)
 	}
-	if !s.Bundled {
+	if !s.Bundled && s.OTLP != "" {
 		d.environment(s)
 	}
 	if ref := s.Reference; ref != nil {

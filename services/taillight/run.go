@@ -21,6 +21,7 @@ type runOptions struct {
 	html, csv, junit string
 
 	otlp, grpc, profiles string
+	serve                string
 }
 
 func runCommand(w *world) *cobra.Command {
@@ -44,6 +45,7 @@ func runCommand(w *world) *cobra.Command {
 	f.StringVar(&o.otlp, "otlp", "", "`HOST:PORT` that receives OTLP over HTTP (default 127.0.0.1:4318, or a free port)")
 	f.StringVar(&o.grpc, "otlp-grpc", "", "`HOST:PORT` that receives OTLP over gRPC (default 127.0.0.1:4317, or a free port)")
 	f.StringVar(&o.profiles, "profiles", "", "`HOST:PORT` that receives profiles as Pyroscope does (default 127.0.0.1:4040, or a free port)")
+	f.StringVar(&o.serve, "serve", "", "have the taillight serve at `URL` do the run, such as http://127.0.0.1:8089")
 	f.StringVar(&o.junit, "junit", "", "write the thresholds as JUnit XML to `FILE`")
 	return cmd
 }
@@ -80,6 +82,11 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	if err := o.checkForwards(); err != nil {
 		return err
 	}
+	if o.serve != "" {
+		if err := o.checkServed(); err != nil {
+			return err
+		}
+	}
 	out := w.stdout
 	if o.json {
 		out = w.stderr
@@ -97,6 +104,9 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 		}
 	})
 	defer stop()
+	if o.serve != "" {
+		return o.runThere(ctx, w, p, d, out, s, cut)
+	}
 
 	cfg := o.config(w, *p)
 	cfg.Faults = planted
@@ -111,6 +121,11 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	if res.Report != "" {
 		fmt.Fprintf(out, "\nreport  %s\n", res.Report)
 	}
+	return o.finish(w, res)
+}
+
+// finish writes what else was asked for, and ends as the run does.
+func (o *runOptions) finish(w *world, res *bench.Outcome) error {
 	if err := o.export(w, res); err != nil {
 		return err
 	}

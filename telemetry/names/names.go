@@ -186,6 +186,7 @@ const (
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
 	AttrErrorType = "error.type"
+	AttrProfileID = "pyroscope.profile.id" // of a span: the id that its CPU samples carry
 )
 
 // Baggage keys that every request carries. The k6 keys let a target that
@@ -232,6 +233,10 @@ const (
 // FlightPath is where the admin handler serves the flight recording.
 const FlightPath = "/debug/flight"
 
+// PathRuns is where serve lists its runs, newest first, as JSON, and where a
+// run is started.
+const PathRuns = "/api/runs"
+
 // Service names of the bundled processes.
 const (
 	ServiceTarget     = "taillight-target"
@@ -253,6 +258,7 @@ const (
 const (
 	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
+	EnvServeToken     = "TAILLIGHT_SERVE_TOKEN"     // bearer token that may start and stop runs of serve from elsewhere
 	EnvFlight         = "TAILLIGHT_FLIGHT"          // 1 keeps a flight recording, 0 keeps none
 	EnvThreadClock    = "TAILLIGHT_THREAD_CLOCK"    // share of recorded requests, 0 to 1, whose thread's CPU time is read
 	EnvFaults         = "TAILLIGHT_FAULTS"          // faults of the bundled target, as --fault has them, separated by commas
