@@ -39,7 +39,7 @@ func (o *runOptions) checkServed() error {
 	if u, err := url.Parse(o.serve); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return usageError{fmt.Errorf("--serve %s: give an address such as http://127.0.0.1:8089", o.serve)}
 	}
-	for _, flag := range []string{"out", "admin", "forward-otlp", "forward-profiles"} {
+	for _, flag := range []string{"out", "admin", "forward-otlp", "forward-profiles", "fault", "otlp", "otlp-grpc", "profiles"} {
 		if o.flags.Changed(flag) {
 			return usageError{fmt.Errorf("--%s with --serve: it is for serve to say; start serve with it, or leave --serve out", flag)}
 		}
