@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -219,6 +220,7 @@ func TestUnsampledTraceSendsNoSpan(t *testing.T) {
 }
 
 func TestMetricsAreNamedAsTheTableSays(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(8 << 30)) // go.memory.limit is sent only where one is set
 	c := newCollector(t)
 	tel := start(t, map[string]string{names.EnvOTLP: c.URL, "OTEL_METRIC_EXPORT_INTERVAL": "20"})
 	mux := http.NewServeMux()

@@ -15,10 +15,13 @@ import (
 	"github.com/taillight-load/taillight/dashboards"
 )
 
+// lookback is what the stack's flag --query.lookback-delta says.
+const lookback = 30 * time.Second
+
 func engine() *promql.Engine {
 	return promql.NewEngine(promql.EngineOpts{
 		MaxSamples: 50_000_000, Timeout: time.Minute,
-		LookbackDelta: 30 * time.Second, // as the stack's flag says
+		LookbackDelta: lookback,
 		Parser:        parser.NewParser(parser.Options{}),
 	})
 }

@@ -42,7 +42,7 @@ func TestDocumentedCommandsRun(t *testing.T) {
 
 func TestDocumentedDockerCommandsNameServices(t *testing.T) {
 	services := project(t).Services
-	named := regexp.MustCompile(`docker compose (?:up|logs)(?: --\w+)* (\w+)`)
+	named := regexp.MustCompile(`docker compose (?:up|logs|exec|run)(?: --\w+)* (\w+)`)
 	for _, m := range named.FindAllStringSubmatch(read(t, docsFile), -1) {
 		if _, ok := services[m[1]]; !ok {
 			t.Errorf("%q names no service", m[0])

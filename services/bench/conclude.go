@@ -29,6 +29,7 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	r.stage("explaining")
 	r.flights.count(&r.doc.Signals)
 	r.doc.Signals.Spans.Dropped = r.signals.dropped()
+	r.doc.Signals.Refused = r.signals.refused()
 	// What stands there when this process is killed while it explains.
 	r.doc.Verdict, r.doc.Exit, r.doc.Reason = signal.Aborted, signal.ExitInterrupted, "aborted: the load came to its end and was not explained"
 	incomplete := r.finish(r.doc)
@@ -56,7 +57,7 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 		spoil(out, err)
 	}
 	r.stage("writing the report")
-	outcome := &Outcome{Run: out, Explained: explained}
+	outcome := &Outcome{Run: out, Explained: explained, Injected: r.injected}
 	err = outcome.WriteReport()
 	if err != nil {
 		spoil(out, fmt.Errorf("the report could not be written: %w", err))
@@ -242,22 +243,7 @@ func signalsOf(run *archive.Run) archive.Signals {
 	s := run.Signals // what was dropped on the way is known already
 	s.Spans.Kept = int64(len(run.Spans))
 	s.Spans.Balance()
-	s.Spans.Joined = 0
-	joined, expected := 0, 0
-	for _, j := range explain.Join(run.Exchanges, run.Spans) {
-		if !j.Exchange.Sampled || j.Exchange.Status == 0 {
-			continue
-		}
-		expected++
-		if j.Span != nil {
-			joined++
-		}
-	}
-	s.Spans.Joined = int64(joined)
-	s.Coverage = 0
-	if expected > 0 {
-		s.Coverage = float64(joined) / float64(expected)
-	}
+	joined := join(&s, run)
 	s.Profiles = len(run.Profiles)
 	s.Flights, s.Timelines = len(run.Flights), len(run.Timelines)
 	s.Points = 0
@@ -273,6 +259,47 @@ func signalsOf(run *archive.Run) archive.Signals {
 	}
 	s.Tier = s.Capabilities.Tier()
 	return s
+}
+
+// Reasons why a kept exchange has no server span.
+const (
+	unjoinedNotSampled = "not_sampled"    // its traceparent said so
+	unjoinedNoAnswer   = "no_answer"      // the service may never have seen it
+	unjoinedNoServer   = "no_server_span" // of its trace came only spans of other kinds
+	unjoinedNoSpan     = "no_span"        // of its trace nothing came: not sent, sent late, or dropped
+)
+
+// join counts which kept exchanges have a server span, and why the others have
+// none. The coverage is of those that should have one.
+func join(s *archive.Signals, run *archive.Run) (joined int64) {
+	traces := map[signal.TraceID]bool{}
+	for i := range run.Spans {
+		traces[run.Spans[i].TraceID] = true
+	}
+	s.Spans.Unjoined = map[string]int64{}
+	expected := int64(0)
+	for _, j := range explain.Join(run.Exchanges, run.Spans) {
+		switch x := j.Exchange; {
+		case !x.Sampled:
+			s.Spans.Unjoined[unjoinedNotSampled]++
+			continue
+		case x.Status == 0:
+			s.Spans.Unjoined[unjoinedNoAnswer]++
+			continue
+		case j.Span != nil:
+			joined++
+		case traces[x.TraceID]:
+			s.Spans.Unjoined[unjoinedNoServer]++
+		default:
+			s.Spans.Unjoined[unjoinedNoSpan]++
+		}
+		expected++
+	}
+	s.Spans.Joined, s.Coverage = joined, 0
+	if expected > 0 {
+		s.Coverage = float64(joined) / float64(expected)
+	}
+	return joined
 }
 
 // timelines reports whether any kept exchange has a timeline.
@@ -295,21 +322,21 @@ func spanLabels(profiles []signal.Profile) bool {
 	return labelled
 }
 
-// targetCPU reads the cores in use from process.cpu.time, of the instance that
+// targetCPU reads the cores in use from its CPU time, of the instance that
 // used most; nil when nobody told.
 func targetCPU(run *archive.Run) *archive.CPU {
 	byInstance := map[string]map[int64]float64{}
-	service := map[string]string{}
+	source := map[string]string{}
 	for i := range run.Series {
 		se := &run.Series[i]
-		if se.Name != names.ProcessCPUTime.Name {
+		if se.Name != names.ProcessCPUTime.Name && se.Name != names.JVMCPUTime {
 			continue
 		}
-		id := se.Resource.Instance()
+		id := se.Name + " " + se.Resource.Instance() // one may tell both
 		if byInstance[id] == nil {
 			byInstance[id] = map[int64]float64{}
 		}
-		service[id] = se.Resource.Service()
+		source[id] = se.Name + " of " + se.Resource.Service()
 		for _, p := range se.Points {
 			byInstance[id][p.Time] += p.Value
 		}
@@ -318,7 +345,7 @@ func targetCPU(run *archive.Run) *archive.CPU {
 	for id, points := range byInstance {
 		cpu := cores(points, run.Started.UnixNano(), run.Ended.UnixNano())
 		if cpu != nil && (most == nil || cpu.Mean > most.Mean) {
-			cpu.Source = names.ProcessCPUTime.Name + " of " + service[id]
+			cpu.Source = source[id]
 			most = cpu
 		}
 	}

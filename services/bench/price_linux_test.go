@@ -81,7 +81,7 @@ type price struct {
 // newPrice finds out what the target can do with telemetry off.
 func newPrice(tb testing.TB, arm time.Duration) *price {
 	tb.Helper()
-	tb.Setenv(standInEnv, "bundled")
+	tb.Setenv(standInEnv, "real")
 	p := &price{
 		arm: arm, cpu: pairs{figure: "CPU per request", bound: priceBound},
 		median: pairs{figure: "response p50", bound: priceBound},
@@ -141,7 +141,7 @@ func (p *price) start(tb testing.TB, with bool) *priceArm {
 		a.signals, r.signals = s, s
 		a.ids, _, _ = attached(tb, s, loadgen.DefaultTimeout)
 	}
-	c, err := startTarget(tb.Context(), r)
+	c, err := startChild(tb.Context(), r, targetRole(r, ""))
 	if err != nil {
 		tb.Fatal(err)
 	}

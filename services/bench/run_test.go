@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,19 +29,41 @@ import (
 const standInEnv = "BENCH_TEST_TARGET"
 
 // standIn answers every request; "crash" ends in the middle of the run, "hang"
-// never says that it stands, "spans" sends spans of every request to the run
-// and "elsewhere" to itself, "bundled" is the bundled target.
+// never says that it stands, "burn" neither, and computes, "spans" sends spans
+// of every request to the run and "elsewhere" to itself, "real" is the bundled
+// target.
 func standIn(kind string) int {
-	if kind == "bundled" {
-		return bundled()
-	}
 	ended := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		close(ended)
 	}()
-	if kind == "hang" {
+	switch kind {
+	case "hang":
 		<-ended
+		return 0
+	case "burn":
+		go func() {
+			for n := uint64(1); ; {
+				n = n*3 + 1
+			}
+		}()
+		<-ended
+		return 0
+	case "real":
+		cfg := target.Config{Addr: "127.0.0.1:0"}
+		if i := slices.Index(os.Args, "--downstream"); i > 0 {
+			cfg.Downstream = os.Args[i+1]
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			<-ended
+			cancel()
+		}()
+		if err := target.Run(ctx, cfg, nil, os.Stdout, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		return 0
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -69,14 +92,6 @@ func standIn(kind string) int {
 }
 
 // bundled is the bundled target itself.
-func bundled() int {
-	err := target.Run(context.Background(), target.Config{Addr: "127.0.0.1:0", Child: true}, os.Stdin, os.Stdout, os.Stderr)
-	if err != nil {
-		return 1
-	}
-	return 0
-}
-
 // brief is a run of so many requests, 20 a second, in a directory that is not
 // there yet. It does not wait for spans, which nobody sends.
 func brief(t *testing.T, target string, requests int) Config {

@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/taillight-load/taillight/services/target/regions"
+	"github.com/taillight-load/taillight/services/target/shop"
 	"github.com/taillight-load/taillight/telemetry"
 )
 
@@ -73,6 +74,7 @@ const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'u
 // heavy computes for about 3 ms, then waits for 10. The wait ends early when
 // the client has gone.
 func (s *server) heavy(ctx context.Context, rec *regions.Recorder) {
+	shop.Fulfil(ctx)
 	rec.Do("work", regions.CPU, func() {
 		for _, step := range s.work.steps() {
 			rec.Do(step.name, regions.CPU, func() { step.run(heavyUnits) })

@@ -158,6 +158,7 @@ type Signals struct {
 	Tier         signal.Tier         `json:"tier"`
 	Capabilities signal.Capabilities `json:"capabilities"`
 	Spans        SpanCount           `json:"spans"`
+	Refused      map[string]int64    `json:"refused,omitempty"` // requests of telemetry that were not taken, by reason; passed_on counts profiles of unknown kinds that only --forward-profiles got
 	Profiles     int                 `json:"profiles"`
 	Flights      int                 `json:"flights"`
 	FlightsLost  map[string]int64    `json:"flights_lost,omitempty"` // recordings that could not be had or read, and requests cut by an edge, by reason
@@ -189,9 +190,10 @@ type ClientPoints struct {
 // that was killed knows only those that it kept.
 type SpanCount struct {
 	Received int64            `json:"received"`
-	Kept     int64            `json:"kept"`              // in traces.jsonl
-	Joined   int64            `json:"joined"`            // of kept ones, to a kept exchange
-	Dropped  map[string]int64 `json:"dropped,omitempty"` // by reason
+	Kept     int64            `json:"kept"`               // in traces.jsonl
+	Joined   int64            `json:"joined"`             // of kept ones, to a kept exchange
+	Unjoined map[string]int64 `json:"unjoined,omitempty"` // kept exchanges without a server span, by reason
+	Dropped  map[string]int64 `json:"dropped,omitempty"`  // by reason
 }
 
 // Balance sets Received from the other counts.

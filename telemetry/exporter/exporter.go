@@ -45,7 +45,7 @@ const exportTimeout = 4 * time.Second
 type Options struct {
 	RunID   string
 	Version string    // of Taillight
-	Began   time.Time // wall clock at offset 0 of the run; zero is now
+	Began   time.Time // wall clock at offset 0 of the run, unless Begin says otherwise; zero is now
 	Target  string    // base URL of the target; may be empty
 	Plan    string    // name of the plan; may be empty
 	Report  string    // URL of the run's report; may be empty
@@ -149,6 +149,18 @@ func newUUID() string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// Begin says when the run began, the wall clock at its offset 0, which is known
+// only after New. It comes before the first Second.
+func (e *Exporter) Begin(at time.Time) {
+	if e == nil {
+		return
+	}
+	e.state.begin(at)
+	if e.spans != nil {
+		e.spans.maker.opt.Began = at
+	}
 }
 
 // Second adds a second's results. It reads s and keeps nothing of it, does not

@@ -371,7 +371,10 @@ func TestCollectsEverySecond(t *testing.T) {
 // ids, and the slowest are among them.
 func TestExemplarsAreExchanges(t *testing.T) {
 	in := newInbox(t)
-	e := start(t, options())
+	early := options()
+	early.Began = early.Began.Add(-time.Hour)
+	e := start(t, early)
+	e.Begin(options().Began)
 	var r run
 	second := r.second(t, rand.New(rand.NewPCG(3, 4)), 0, 1000)
 	second.Kept[0].Sampled = false // an outlier that has no trace
@@ -435,7 +438,10 @@ func (in *inbox) exponential(name string) []*otlpmetrics.ExponentialHistogramDat
 // Exchanges arrive as client spans with the ids that their requests carried.
 func TestClientSpans(t *testing.T) {
 	in := newInbox(t)
-	e := start(t, options())
+	early := options()
+	early.Began = early.Began.Add(-time.Hour)
+	e := start(t, early)
+	e.Begin(options().Began) // the run's own start, an hour later
 	var r run
 	second := r.second(t, rand.New(rand.NewPCG(5, 6)), 0, 100)
 	second.Kept[1].Sampled = false

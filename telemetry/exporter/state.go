@@ -120,6 +120,12 @@ func (c *cell) add(in *loadgen.Series) {
 	c.lag.add(in.Lag)
 }
 
+func (s *state) begin(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opt.Began = at
+}
+
 // end sets the gauges to what the last collection says.
 func (s *state) end(verdict string) {
 	s.mu.Lock()

@@ -158,6 +158,10 @@ var (
 	}
 )
 
+// JVMCPUTime is a JVM's name for process.cpu.time: the same seconds, without
+// modes.
+const JVMCPUTime = "jvm.cpu.time"
+
 // All lists every metric, client first: what the boards may ask for.
 func All() []Metric {
 	return []Metric{
@@ -182,6 +186,7 @@ const (
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
 	AttrErrorType = "error.type"
+	AttrProfileID = "pyroscope.profile.id" // of a span: the id that its CPU samples carry
 )
 
 // Baggage keys that every request carries. The k6 keys let a target that
@@ -228,10 +233,15 @@ const (
 // FlightPath is where the admin handler serves the flight recording.
 const FlightPath = "/debug/flight"
 
+// PathRuns is where serve lists its runs, newest first, as JSON, and where a
+// run is started.
+const PathRuns = "/api/runs"
+
 // Service names of the bundled processes.
 const (
-	ServiceTarget    = "taillight-target"
-	ServiceTaillight = "taillight"
+	ServiceTarget     = "taillight-target"
+	ServiceDownstream = "taillight-downstream" // second instance, which the target calls
+	ServiceTaillight  = "taillight"
 )
 
 // Grafana's uids of the boards that others link to, and the variables that
@@ -248,8 +258,10 @@ const (
 const (
 	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
+	EnvServeToken     = "TAILLIGHT_SERVE_TOKEN"     // bearer token that may start and stop runs of serve from elsewhere
 	EnvFlight         = "TAILLIGHT_FLIGHT"          // 1 keeps a flight recording, 0 keeps none
 	EnvThreadClock    = "TAILLIGHT_THREAD_CLOCK"    // share of recorded requests, 0 to 1, whose thread's CPU time is read
+	EnvFaults         = "TAILLIGHT_FAULTS"          // faults of the bundled target, as --fault has them, separated by commas
 	EnvPyroscope      = "PYROSCOPE_SERVER_ADDRESS"  // first address that receives profiles
 	EnvOTLP           = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	EnvOTLPHeaders    = "OTEL_EXPORTER_OTLP_HEADERS"
