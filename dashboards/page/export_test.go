@@ -11,3 +11,12 @@ import (
 func WriteFrom(w io.Writer, run *archive.Run, explained explain.Output, each func(func(archive.Interval) error) error) error {
 	return write(w, run, explained, each)
 }
+
+// Chosen returns the exchanges that the page of a run carries.
+func Chosen(run *archive.Run, explained explain.Output) []uint64 {
+	var out []uint64
+	for _, i := range choose(run, explained.Cohorts, columnWidth(run)) {
+		out = append(out, run.Exchanges[i].N)
+	}
+	return out
+}

@@ -390,7 +390,10 @@ func sampleFindings(d *archive.Document, slowest uint64) []signal.Finding {
 			ID: "F4", Title: "Users and think time capped the load", Severity: signal.Notice, Confidence: signal.Strong, Component: "think time",
 			Claim: "50 users with a mean think time of 200 ms can ask for at most 233.8 requests a second of a target that answers in 13.8 ms; 232.1 were served. The limit of the target was not reached.",
 			Evidence: []signal.Evidence{
-				{Label: "served", Value: 232.1, Unit: "/s"}, {Label: "most that N/(R+Z) allows", Value: 233.8, Unit: "/s"}, {Label: "mean think time", Value: .2, Unit: "s"}, {Label: "alone, before the run", Value: .0138, Unit: "s"},
+				{Label: "served", Value: 232.1, Unit: "/s"},
+				{Label: "most that N/(R+Z) allows", Value: 233.8, Unit: "/s"},
+				{Label: "mean think time", Value: .2, Unit: "s"},
+				{Label: "alone, before the run", Value: .0138, Unit: "s"},
 				{Label: "CPU use", Value: .74, Unit: "cores", Ref: "counter:process.cpu.time"},
 			},
 			Hint: "To find the limit, raise the rate in an open model: taillight breakpoint, or phases with rate: 100/s -> 600/s.",

@@ -52,7 +52,7 @@ func TestSample(t *testing.T) {
 		"bare":    {seconds: 17, perSecond: 200, bare: true},
 		"planted": {seconds: 60, perSecond: 233, planted: true, dearer: 1.4},
 		"equal":   {seconds: 60, perSecond: 233, planted: true},
-		"hostile": {seconds: 12, perSecond: 40, failing: true, name: hostile},
+		"hostile": {seconds: 12, perSecond: 120, failing: true, planted: true, name: hostile},
 	} {
 		if err := os.WriteFile(filepath.Join(*sampleDir, name+".html"), write(t, makeRun(s)), 0o600); err != nil {
 			t.Fatal(err)
@@ -197,6 +197,7 @@ func TestSize(t *testing.T) {
 		limit int
 	}{
 		{"a minute at 233/s", sample{seconds: 60, perSecond: 233}, 1_500_000},
+		{"a minute with timelines", sample{seconds: 60, perSecond: 233, planted: true, dearer: 1.4}, 1_500_000},
 		{"an hour", sample{seconds: 3600, perSecond: 60, bare: true}, 4_000_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {

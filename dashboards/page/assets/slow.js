@@ -27,10 +27,10 @@
     const named = c.parts.filter((p) => p.named);
     const text = T.plural(c.slow, 'slow request') + ' of ' + c.step + ' took ' + T.duration(c.extra) + ' longer than typical ones in the mean';
     if (!named.length) return text + '; no component is named, for none has an interval that lies above 20 %.';
-    return text + ', most of it ' + T.list(named.map((p) => T.component(p.component).doing + ' (' + share(p) + ')')) + '.';
+    return text + '. Of that, ' + T.list(named.map((p) => share(p) + ' ' + T.component(p.component).doing)) + '.';
   }
 
-  const share = (p) => points(p.share) + '\u00a0%' + (p.lo || p.hi ? ', 95 % interval ' + interval(p) : ', no interval');
+  const share = (p) => points(p.share) + '\u00a0%' + (p.lo || p.hi ? ' (95 % interval ' + interval(p) + ')' : ' (no interval)');
   const interval = (p) => points(p.lo) + ' to ' + points(p.hi) + '\u00a0%';
   const points = (v) => String(Number((100 * v).toFixed(Math.abs(v) < 0.1 ? 1 : 0))).replace('-', '−');
 
