@@ -130,7 +130,7 @@ func secondProfile(stacks map[string]float64) []byte {
 	for _, path := range slices.Sorted(maps.Keys(stacks)) {
 		n := stacks[path]
 		s := &profile.Sample{Value: []int64{int64(n), int64(n) * 1e7}}
-		for _, name := range strings.FieldsSeq(path) {
+		for name := range strings.FieldsSeq(path) {
 			if known[name] == nil {
 				id := uint64(len(known) + 1)
 				f := &profile.Function{ID: id, Name: name, Filename: "/src/shop/" + "work/work.go", StartLine: int64(len(name))}
