@@ -5,6 +5,7 @@ import (
 
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/explain"
+	"github.com/taillight-load/taillight/telemetry/flame"
 )
 
 // WriteFrom is Write with histograms from elsewhere than the run's directory.
@@ -20,3 +21,6 @@ func Chosen(run *archive.Run, explained explain.Output) []uint64 {
 	}
 	return out
 }
+
+// Kept says which call paths of a difference the page draws.
+func Kept(d *flame.Difference) []bool { return kept(d) }

@@ -74,7 +74,7 @@
     body.push(total('slow, mean', slow, c.slow));
     const heads = ['Component', 'From typical to slow', 'Difference', 'Share of it, interval', 'Typical', 'Slow'];
     return el('div', { class: 'scroll', role: 'region', tabindex: '0', 'aria-label': 'Where slow requests of ' + c.step + ' were longer' },
-      el('table', { class: 'steps', id: 'steps-' + index }, el('caption', null, 'Mean difference of ' + T.duration(c.extra) + ', component by component'),
+      el('table', { class: 'steps', id: 'steps-' + index }, el('caption', null, 'Mean difference: ' + T.duration(c.extra)),
         el('thead', null, el('tr', null, heads.map((h, i) => el('th', { scope: 'col', class: (i > 1 ? 'n' : '') + (i > 2 ? ' wide' : '') || false }, h)))), el('tbody', null, body)));
   }
 
