@@ -98,9 +98,14 @@
 
   const anchor = (e, link, text) => el('a', { href: link.href, class: 'ref', 'data-ref': e.ref, onclick: link.go }, text, el('span', { class: 'to' }, ' ' + link.text));
 
-  /** What a link says before its place: a line of code or a figure. */
+  /** What a link says before its place: a line of code, a function without its path, a figure. */
   function said(e) {
-    const more = e.text && e.value && e.ref.startsWith('code:') ? ', ' + T.quantity(e.value, e.unit) + ' in all' : '';
-    return [e.label, ' ', el('b', null, e.text || T.quantity(e.value, e.unit)), more];
+    const figure = T.quantity(e.value, e.unit);
+    if (e.ref.startsWith('profile:')) {
+      const name = T.functionIn(e.label);
+      return [name ? e.label.replace(name, () => T.shortName(name)) : e.label, ' ', el('b', null, figure)];
+    }
+    const more = e.text && e.value && e.ref.startsWith('code:') ? ', ' + figure + ' in all' : '';
+    return [e.label, ' ', el('b', null, e.text || figure), more];
   }
 })(window.Taillight);

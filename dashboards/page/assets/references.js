@@ -37,7 +37,7 @@
     },
     profile: (id, e, finding) => {
       if (!T.state.end.profiles.length) return null;
-      const name = e ? functionIn((e.text || '') + ' ' + e.label) : '';
+      const name = e ? T.functionIn((e.text || '') + ' ' + e.label) : '';
       const mode = finding && finding.id === 'F13' ? 'difference' : 'request';
       return { href: '#cpu', text: 'flame graph', go: () => T.showFunction(name, mode) };
     },
@@ -59,11 +59,11 @@
     return all.find((x) => named.has(x.n) && there(x)) || all.find(there);
   }
 
-  /** The longest name of a profiled function that a text holds. */
-  function functionIn(text) {
+  /** The longest name of a profiled function that a text holds, or ''. */
+  T.functionIn = function (text) {
     let best = '';
     const sets = T.state.end.profiles.map((p) => p.stacks.frames).concat(T.state.end.difference ? [T.state.end.difference.frames] : []);
     for (const frames of sets) for (const f of frames) if (f.function.length > best.length && text.includes(f.function)) best = f.function;
     return best;
-  }
+  };
 })(window.Taillight);

@@ -7,7 +7,7 @@
   T.slow = function (section) {
     const all = T.state.end.cohorts, told = all.filter((c) => !c.why);
     if (!all.length) {
-      section.append(T.empty(why() || 'No step has kept requests, so there is nothing to compare.'));
+      section.append(T.empty(why() || 'Slow requests were not compared with typical ones: no rule looked at them.'));
       return;
     }
     section.append(el('p', { class: 'lead' }, told.length ? lead(told[0]) : 'There are no slow requests to set against typical ones.'));

@@ -182,7 +182,7 @@ async function difference(page) {
     for (let i = 0; i < p.length; i += 4) if (p[i + 3] === 255 && Math.abs(p[i] - p[i + 2]) > 60) return true;
     return false;
   });
-  await page.waitForTimeout(50);
+  await page.waitForFunction(() => document.querySelector('#cpu canvas').style.height); // laid out and painted at once
   assert.equal(await coloured(), d.nodes.some((n) => n.s), 'colour where something is significant, and only there');
   await canvas.focus();
   await page.keyboard.press('ArrowDown');
