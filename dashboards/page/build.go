@@ -9,11 +9,12 @@ import (
 	"strings"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/explain"
 )
 
 // build turns a run into the events of its page. It never fails: what cannot
 // be read is named in the end event.
-func build(run *archive.Run, each intervals) *model {
+func build(run *archive.Run, explained explain.Output, each intervals) *model {
 	m := &model{}
 	m.end = end{Type: "end", Document: run.Document, Lost: append([]string{}, run.Lost...), Cut: []string{}, Kept: len(run.Exchanges)}
 	width := columnWidth(run)
@@ -25,7 +26,10 @@ func build(run *archive.Run, each intervals) *model {
 	m.seconds = t.seconds(m.config.Phases)
 	m.end.Curves = t.curves(run)
 	fillDocument(&m.end.Document, t)
+	m.end.Cohorts = append([]*explain.Cohort{}, explained.Cohorts[:min(len(explained.Cohorts), MaxRows)]...)
 	m.addExchanges(run)
+	m.addBreakdowns(run)
+	m.addDifference(explained.Difference)
 	m.addStacks(run)
 	m.end.Series = targetSeries(run)
 	m.end.Files = files(run.Dir)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/explain"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
@@ -22,31 +23,32 @@ const (
 // exchange is one request and its answer. Offsets are nanoseconds since the
 // run's start on the generator's clock.
 type exchange struct {
-	N         uint64   `json:"n"`
-	Iteration uint64   `json:"iteration"`
-	Step      string   `json:"step"`
-	Phase     string   `json:"phase"`
-	User      int      `json:"user"`
-	Intended  int64    `json:"intended_ns"`
-	Sent      int64    `json:"sent_ns"`
-	Done      int64    `json:"done_ns"`
-	Timings   [7]int64 `json:"timings_ns"` // blocked, dns, connect, ssl, send, wait, receive
-	Status    int      `json:"status"`
-	Error     string   `json:"error,omitempty"`
-	Detail    string   `json:"detail,omitempty"`
-	BytesIn   int64    `json:"bytes_in"`
-	BytesOut  int64    `json:"bytes_out"`
-	Reused    bool     `json:"reused"`
-	TCP       *tcp     `json:"tcp,omitempty"`
-	Server    int64    `json:"server_timing_ns,omitempty"` // total of the Server-Timing header
-	TraceID   string   `json:"trace_id,omitempty"`
-	Sampled   bool     `json:"sampled"`
-	Kept      string   `json:"kept"`
-	Weight    float64  `json:"weight"`
-	Spans     []span   `json:"spans,omitempty"` // in tree order
-	SpansCut  int      `json:"spans_cut,omitempty"`
-	Gap       *int64   `json:"gap_ns,omitempty"` // wait + receive - the server's span
-	response  int64    // Done - Intended
+	N         uint64     `json:"n"`
+	Iteration uint64     `json:"iteration"`
+	Step      string     `json:"step"`
+	Phase     string     `json:"phase"`
+	User      int        `json:"user"`
+	Intended  int64      `json:"intended_ns"`
+	Sent      int64      `json:"sent_ns"`
+	Done      int64      `json:"done_ns"`
+	Timings   [7]int64   `json:"timings_ns"` // blocked, dns, connect, ssl, send, wait, receive
+	Status    int        `json:"status"`
+	Error     string     `json:"error,omitempty"`
+	Detail    string     `json:"detail,omitempty"`
+	BytesIn   int64      `json:"bytes_in"`
+	BytesOut  int64      `json:"bytes_out"`
+	Reused    bool       `json:"reused"`
+	TCP       *tcp       `json:"tcp,omitempty"`
+	Server    int64      `json:"server_timing_ns,omitempty"` // total of the Server-Timing header
+	TraceID   string     `json:"trace_id,omitempty"`
+	Sampled   bool       `json:"sampled"`
+	Kept      string     `json:"kept"`
+	Weight    float64    `json:"weight"`
+	Spans     []span     `json:"spans,omitempty"` // in tree order
+	SpansCut  int        `json:"spans_cut,omitempty"`
+	Gap       *int64     `json:"gap_ns,omitempty"` // wait + receive - the server's span
+	Breakdown *breakdown `json:"breakdown,omitempty"`
+	response  int64      // Done - Intended
 }
 
 // tcp is what the kernel told about the connection.
@@ -59,7 +61,7 @@ type tcp struct {
 
 // addExchanges chooses the exchanges that the page shows and joins their spans.
 func (m *model) addExchanges(run *archive.Run) {
-	shown := choose(run, m.config.Width)
+	shown := choose(run, m.end.Cohorts, m.config.Width)
 	m.end.Exchanges = make([]exchange, 0, len(shown))
 	names := run.Plan.Steps()
 	for _, i := range shown {
@@ -78,7 +80,7 @@ type chooser struct {
 	order []int // all of them, slowest first
 }
 
-func choose(run *archive.Run, width float64) []int {
+func choose(run *archive.Run, cohorts []*explain.Cohort, width float64) []int {
 	c := &chooser{run: run, taken: map[int]bool{}, order: make([]int, len(run.Exchanges))}
 	for i := range c.order {
 		c.order[i] = i
@@ -87,7 +89,8 @@ func choose(run *archive.Run, width float64) []int {
 		x, y := &run.Exchanges[a], &run.Exchanges[b]
 		return cmp.Or(cmp.Compare(y.Response(), x.Response()), cmp.Compare(x.N, y.N))
 	})
-	c.evidence()
+	c.evidence(cohorts)
+	c.lines()
 	c.slowest(slowestPerStep, func(i int) any { return run.Exchanges[i].Step })
 	c.slowest(slowestPerPhase, func(i int) any { return [2]int{-1, run.Exchanges[i].Phase} })
 	c.slowest(perErrorClass, func(i int) any {
@@ -101,9 +104,15 @@ func choose(run *archive.Run, width float64) []int {
 	return c.indices()
 }
 
-// evidence takes what findings point to: their links must lead somewhere.
-func (c *chooser) evidence() {
+// evidence takes what findings and cohorts point to: their links must lead
+// somewhere.
+func (c *chooser) evidence(cohorts []*explain.Cohort) {
 	numbers, spans := references(c.run.Findings)
+	for _, k := range cohorts {
+		for _, n := range append([]uint64{k.Example}, k.Slowest...) {
+			numbers[n] = true
+		}
+	}
 	traces := map[signal.TraceID]bool{}
 	for i := range c.run.Spans {
 		if spans[c.run.Spans[i].SpanID.String()] {
@@ -113,6 +122,40 @@ func (c *chooser) evidence() {
 	for i := range c.run.Exchanges {
 		if x := &c.run.Exchanges[i]; numbers[x.N] || traces[x.TraceID] {
 			c.take(i)
+		}
+	}
+}
+
+// lines takes, for every line of code that a finding points to, the slowest
+// exchange that waited there.
+func (c *chooser) lines() {
+	wanted := map[string]bool{}
+	for i := range c.run.Findings {
+		for _, e := range c.run.Findings[i].Evidence {
+			if line, ok := strings.CutPrefix(e.Ref, "code:"); ok {
+				wanted[line] = true
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return
+	}
+	sites := map[signal.TraceID][]string{}
+	for i := range c.run.Timelines {
+		t := &c.run.Timelines[i]
+		for k := range t.Blocks {
+			site := t.Blocks[k].Site()
+			if line := site.File + ":" + strconv.Itoa(site.Line); wanted[line] {
+				sites[t.TraceID] = append(sites[t.TraceID], line)
+			}
+		}
+	}
+	for _, i := range c.order {
+		for _, line := range sites[c.run.Exchanges[i].TraceID] {
+			if wanted[line] {
+				wanted[line] = false
+				c.take(i)
+			}
 		}
 	}
 }

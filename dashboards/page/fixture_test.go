@@ -1,7 +1,6 @@
 package page_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -10,10 +9,10 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/google/pprof/profile"
 
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/explain"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
@@ -23,13 +22,16 @@ type sample struct {
 	seconds   int
 	perSecond int
 	failing   bool
-	bare      bool   // no telemetry of the target
-	name      string // of a step and a span, to carry hostile text
+	bare      bool    // no telemetry of the target
+	planted   bool    // timelines, a lock that holds one request in fifty, and what is explained of it
+	dearer    float64 // with planted: what hash costs at the peak, as a multiple; 0 is 1
+	name      string  // of a step and a span, to carry hostile text
 }
 
 // made is a run with its histograms, as an archive would read it.
 type made struct {
 	run       *archive.Run
+	explained explain.Output
 	intervals []archive.Interval
 }
 
@@ -55,6 +57,7 @@ type maker struct {
 	counts   map[[2]int]*loadgen.Counts        // second, step
 	errors   map[[2]int]map[loadgen.ErrorClass]int64
 	resource *signal.Resource
+	held     map[uint64]time.Duration // planted, by exchange
 }
 
 type cellKey struct {
@@ -76,7 +79,7 @@ func makeRun(s sample) *made {
 		s.name = "GET /profile"
 	}
 	m := &maker{
-		sample: s, r: rand.New(rand.NewPCG(7, 11)), cells: map[cellKey]*hdrhistogram.Histogram{},
+		held: map[uint64]time.Duration{}, sample: s, r: rand.New(rand.NewPCG(7, 11)), cells: map[cellKey]*hdrhistogram.Histogram{},
 		totals: map[cellKey]*loadgen.Distribution{}, counts: map[[2]int]*loadgen.Counts{}, errors: map[[2]int]map[loadgen.ErrorClass]int64{},
 		resource: &signal.Resource{Attributes: signal.Attributes{
 			"service.name": "taillight-target", "service.instance.id": "6b1f7a52-58c0-4f0e-9d8c-0d1c3f5a7e21",
@@ -88,6 +91,9 @@ func makeRun(s sample) *made {
 	}
 	m.finish()
 	out := &made{run: m.run}
+	if s.planted {
+		out.explained = m.plant()
+	}
 	for key, h := range m.cells {
 		at := time.Duration(key.second) * time.Second
 		out.intervals = append(out.intervals, archive.Interval{Start: at, End: at + time.Second, Phase: key.phase, Step: key.step, Kind: key.kind, Hist: h})
@@ -180,6 +186,9 @@ func (m *maker) exchange(sec, ph, step, users int, at time.Duration) {
 			x.Status, x.Error, x.Detail, x.Reused = 0, loadgen.ErrReset, "connection reset by peer", false
 		}
 	}
+	if m.planted {
+		m.hold(&x)
+	}
 	x.Done = x.Sent + x.Timings.Sum()
 	binary.BigEndian.PutUint64(x.TraceID[:], 0x5f3a<<48|x.N)
 	binary.BigEndian.PutUint64(x.TraceID[8:], x.N*0x9e3779b97f4a7c15)
@@ -213,7 +222,7 @@ func (m *maker) record(sec int, x *loadgen.Exchange) {
 		if err := m.cells[key].RecordValue(max(1, v.Microseconds())); err != nil {
 			panic(err)
 		}
-		for _, whole := range []cellKey{{-1, "", "", kind}, {-1, phase, "", kind}, {-1, "", step, kind}} {
+		for _, whole := range []cellKey{{-1, "", "", kind}, {-1, phase, "", kind}, {-1, "", step, kind}, {-1, phase, step, kind}} {
 			if m.totals[whole] == nil {
 				m.totals[whole] = &loadgen.Distribution{}
 			}
@@ -251,6 +260,9 @@ func (m *maker) spans(x *loadgen.Exchange) {
 		"http.request.method": "GET", "http.route": "/profile", "http.response.status_code": int64(200), "url.path": "/profile", "server.address": "127.0.0.1",
 	}
 	m.run.Spans = append(m.run.Spans, server)
+	if m.planted {
+		m.recorded(x, &server)
+	}
 	if x.Step == 1 {
 		return
 	}
@@ -378,7 +390,11 @@ func sampleFindings(d *archive.Document, slowest uint64) []signal.Finding {
 			ID: "F4", Title: "Users and think time capped the load", Severity: signal.Notice, Confidence: signal.Strong, Component: "think time",
 			Claim: "50 users with a mean think time of 200 ms can ask for at most 233.8 requests a second of a target that answers in 13.8 ms; 232.1 were served. The limit of the target was not reached.",
 			Evidence: []signal.Evidence{
-				{Label: "served", Value: 232.1, Unit: "/s"}, {Label: "most that N/(R+Z) allows", Value: 233.8, Unit: "/s"}, {Label: "mean think time", Value: .2, Unit: "s"}, {Label: "alone, before the run", Value: .0138, Unit: "s"},
+				{Label: "served", Value: 232.1, Unit: "/s"},
+				{Label: "most that N/(R+Z) allows", Value: 233.8, Unit: "/s"},
+				{Label: "mean think time", Value: .2, Unit: "s"},
+				{Label: "alone, before the run", Value: .0138, Unit: "s"},
+				{Label: "CPU use", Value: .74, Unit: "cores", Ref: "counter:process.cpu.time"},
 			},
 			Hint: "To find the limit, raise the rate in an open model: taillight breakpoint, or phases with rate: 100/s -> 600/s.",
 		},
@@ -395,7 +411,7 @@ func sampleFindings(d *archive.Document, slowest uint64) []signal.Finding {
 			ID: "F14", Title: "Where the CPU goes", Severity: signal.Info, Confidence: signal.Strong,
 			Claim: "Of the target's CPU, 36.1 % (35.2 to 37.0 %) was in target.hashBlocks and below, 22.9 % in target.sortNumbers, 15.8 % in encoding/json.",
 			Evidence: []signal.Evidence{
-				{Label: "target.hashBlocks", Value: 36.1, Unit: "%", Ref: "profile:cpu"}, {Label: "target.sortNumbers", Value: 22.9, Unit: "%", Ref: "profile:cpu"}, {Label: "samples", Value: 4113},
+				{Label: "CPU share of github.com/taillight-load/taillight/services/target.hashBlocks", Value: 36.1, Unit: "%", Ref: "profile:cpu"}, {Label: "CPU share of github.com/taillight-load/taillight/services/target.sortNumbers", Value: 22.9, Unit: "%", Ref: "profile:cpu"}, {Label: "samples", Value: 4113},
 			},
 		},
 		{
@@ -439,54 +455,4 @@ func (m *maker) telemetry() {
 		m.run.Series = append(m.run.Series, *series[key])
 	}
 	m.run.Profiles = []signal.Profile{{Service: "taillight-target", Type: "cpu", Start: began().UnixNano(), End: d.Ended.UnixNano(), Data: cpuProfile(m.seconds)}}
-}
-
-// cpuProfile makes a gzipped CPU profile like the bundled target's.
-func cpuProfile(seconds int) []byte {
-	const target = "github.com/taillight-load/taillight/services/target"
-	serve := []string{
-		"net/http.(*conn).serve", "net/http.serverHandler.ServeHTTP", "github.com/gin-gonic/gin.(*Engine).ServeHTTP", "github.com/gin-gonic/gin.(*Engine).handleHTTPRequest", "github.com/gin-gonic/gin.(*Context).Next",
-		"go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin.Middleware.func1", "github.com/gin-gonic/gin.(*Context).Next", target + ".(*service).profile", target + ".heavyProfile",
-	}
-	with := func(more ...string) []string { return append(slices.Clone(serve), more...) }
-	stacks := []struct {
-		frames []string
-		weight int64
-	}{
-		{with(target+".hashBlocks", "crypto/sha256.Sum256", "crypto/internal/fips140/sha256.(*Digest).Write", "crypto/internal/fips140/sha256.blockSHANI"), 330},
-		{with(target + ".hashBlocks"), 31},
-		{with(target+".sortNumbers", "slices.SortFunc[...]", "slices.pdqsortCmpFunc[...]"), 150},
-		{with(target+".sortNumbers", "slices.SortFunc[...]", "slices.pdqsortCmpFunc[...]", "slices.insertionSortCmpFunc[...]"), 79},
-		{with(target+".encodeDocument", "encoding/json.Marshal", "encoding/json.(*encodeState).marshal", "encoding/json.structEncoder.encode"), 90},
-		{with(target+".encodeDocument", "encoding/json.Marshal", "encoding/json.(*encodeState).marshal", "encoding/json.stringEncoder"), 48},
-		{with(target+".encodeDocument", "encoding/json.Marshal", "runtime.makeslice", "runtime.mallocgc"), 20},
-		{with(target+".allocateBuffers", "runtime.makeslice", "runtime.mallocgc", "runtime.memclrNoHeapPointersChunked"), 66},
-		{with(target+".allocateBuffers", "runtime.makeslice", "runtime.mallocgc", "runtime.gcAssistAlloc"), 22},
-		{[]string{"net/http.(*conn).serve", "net/http.(*conn).readRequest", "net/http.readRequest", "net/textproto.(*Reader).ReadMIMEHeader"}, 14},
-		{[]string{"net/http.(*conn).serve", "net/http.(*response).finishRequest", "bufio.(*Writer).Flush", "net.(*conn).Write", "internal/poll.(*FD).Write", "syscall.write", "internal/runtime/syscall.Syscall6"}, 41},
-		{[]string{"runtime.gcBgMarkWorker", "runtime.systemstack", "runtime.gcBgMarkWorker.func2", "runtime.gcDrain", "runtime.scanObject"}, 52},
-		{[]string{"runtime.mcall", "runtime.park_m", "runtime.schedule", "runtime.findRunnable", "runtime.netpoll", "internal/runtime/syscall.EpollWait"}, 36},
-		{[]string{"go.opentelemetry.io/otel/sdk/trace.(*batchSpanProcessor).processQueue", "go.opentelemetry.io/otel/sdk/trace.(*batchSpanProcessor).exportSpans", "google.golang.org/protobuf/proto.Marshal"}, 21},
-	}
-	p := &profile.Profile{SampleType: []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "cpu", Unit: "nanoseconds"}}, PeriodType: &profile.ValueType{Type: "cpu", Unit: "nanoseconds"}, Period: 1e7, DurationNanos: int64(seconds) * 1e9}
-	functions := map[string]*profile.Location{}
-	for _, s := range stacks {
-		n := s.weight * int64(seconds) / 14
-		sample := &profile.Sample{Value: []int64{n, n * 1e7}}
-		for _, name := range s.frames {
-			if functions[name] == nil {
-				id := uint64(len(functions) + 1)
-				f := &profile.Function{ID: id, Name: name, Filename: "/build/go/src/" + "pkg/file.go", StartLine: int64(10 * id)}
-				functions[name] = &profile.Location{ID: id, Line: []profile.Line{{Function: f, Line: f.StartLine}}}
-				p.Function, p.Location = append(p.Function, f), append(p.Location, functions[name])
-			}
-			sample.Location = append([]*profile.Location{functions[name]}, sample.Location...)
-		}
-		p.Sample = append(p.Sample, sample)
-	}
-	var b bytes.Buffer
-	if err := p.Write(&b); err != nil {
-		panic(err)
-	}
-	return b.Bytes()
 }

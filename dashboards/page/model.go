@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/explain"
+	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
 // model is everything a page shows, as the events that the scripts apply.
@@ -94,9 +96,15 @@ type end struct {
 	Kept      int              `json:"kept"`      // exchanges in the archive
 	Profiles  []profiled       `json:"profiles"`  // by service, largest first
 	Series    []series         `json:"series"`
-	Files     []file           `json:"files"`
-	Lost      []string         `json:"lost"` // what could not be read
-	Cut       []string         `json:"cut"`  // what was left out of the page
+	// Components are the names of a breakdown's parts, Calls the lines of code
+	// in the stacks of timelines.
+	Components []string          `json:"components"`
+	Calls      []signal.Call     `json:"calls"`
+	Cohorts    []*explain.Cohort `json:"cohorts"` // most extra time first
+	Difference *difference       `json:"difference,omitempty"`
+	Files      []file            `json:"files"`
+	Lost       []string          `json:"lost"` // what could not be read
+	Cut        []string          `json:"cut"`  // what was left out of the page
 }
 
 // encode returns the events as gzipped JSON lines in base64.

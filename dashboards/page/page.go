@@ -23,6 +23,7 @@ import (
 	"io"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/explain"
 )
 
 // Limits of a page. What is left out is counted on the page.
@@ -34,19 +35,20 @@ const (
 	MaxRows      = 500  // rows of a table that a target can lengthen
 )
 
-// Write renders the report of run as one self-contained HTML file. It reads
-// the histograms of run.Dir; what cannot be read there is named on the page,
+// Write renders the report of run as one self-contained HTML file: the run as
+// it stands in its archive, and what was explained of it. It reads the
+// histograms of run.Dir; what cannot be read there is named on the page,
 // because a report of a damaged run is worth more than none. An error is w's,
 // or says that the run cannot be encoded.
-func Write(w io.Writer, run *archive.Run) error {
-	return write(w, run, run.EachInterval)
+func Write(w io.Writer, run *archive.Run, explained explain.Output) error {
+	return write(w, run, explained, run.EachInterval)
 }
 
 // intervals streams the histograms of a run; archive.Run.EachInterval is one.
 type intervals func(yield func(archive.Interval) error) error
 
-func write(w io.Writer, run *archive.Run, each intervals) error {
-	m := build(run, each)
+func write(w io.Writer, run *archive.Run, explained explain.Output, each intervals) error {
+	m := build(run, explained, each)
 	events, err := m.encode()
 	if err != nil {
 		return fmt.Errorf("report of run %s: %w", run.ID, err)

@@ -20,6 +20,7 @@ import (
 	"github.com/taillight-load/taillight/dashboards/page"
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/explain"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
@@ -34,7 +35,7 @@ const hostile = "</script><script>window.injected=1</script>\"'><img src=x onerr
 func write(t testing.TB, m *made) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := page.WriteFrom(&b, m.run, m.each); err != nil {
+	if err := page.WriteFrom(&b, m.run, m.explained, m.each); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -49,7 +50,9 @@ func TestSample(t *testing.T) {
 		"stress":  {seconds: 60, perSecond: 233},
 		"failing": {seconds: 30, perSecond: 120, failing: true},
 		"bare":    {seconds: 17, perSecond: 200, bare: true},
-		"hostile": {seconds: 12, perSecond: 40, failing: true, name: hostile},
+		"planted": {seconds: 60, perSecond: 233, planted: true, dearer: 1.4},
+		"equal":   {seconds: 60, perSecond: 233, planted: true},
+		"hostile": {seconds: 12, perSecond: 120, failing: true, planted: true, name: hostile},
 	} {
 		if err := os.WriteFile(filepath.Join(*sampleDir, name+".html"), write(t, makeRun(s)), 0o600); err != nil {
 			t.Fatal(err)
@@ -139,7 +142,7 @@ func endOf(t testing.TB, report []byte) ending {
 
 // TestGolden pins the events of a small run: what the scripts are written for.
 func TestGolden(t *testing.T) {
-	lines := events(t, write(t, makeRun(sample{seconds: 3, perSecond: 4, failing: true})))
+	lines := events(t, write(t, makeRun(sample{seconds: 3, perSecond: 4, failing: true, planted: true})))
 	var got bytes.Buffer
 	for _, line := range lines {
 		if err := json.Indent(&got, line, "", " "); err != nil {
@@ -194,6 +197,7 @@ func TestSize(t *testing.T) {
 		limit int
 	}{
 		{"a minute at 233/s", sample{seconds: 60, perSecond: 233}, 1_500_000},
+		{"a minute with timelines", sample{seconds: 60, perSecond: 233, planted: true, dearer: 1.4}, 1_500_000},
 		{"an hour", sample{seconds: 3600, perSecond: 60, bare: true}, 4_000_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -373,7 +377,7 @@ func TestCutShort(t *testing.T) {
 	half := m.intervals[:len(m.intervals)/2]
 	m.run.Lost = []string{"exchanges.jsonl: the last line is torn"}
 	var b bytes.Buffer
-	err := page.WriteFrom(&b, m.run, func(yield func(archive.Interval) error) error {
+	err := page.WriteFrom(&b, m.run, m.explained, func(yield func(archive.Interval) error) error {
 		if err := (&made{intervals: half}).each(yield); err != nil {
 			return err
 		}
@@ -419,7 +423,7 @@ func TestArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := page.Write(&b, run); err != nil {
+	if err := page.Write(&b, run, explain.Output{}); err != nil {
 		t.Fatal(err)
 	}
 	var s struct {

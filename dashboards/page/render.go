@@ -21,12 +21,13 @@ var assets embed.FS
 // each may use what stands before it.
 func scripts() []string {
 	return []string{
-		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "verdict.js", "validity.js", "load.js",
-		"latency.js", "errors.js", "exchanges.js", "waterfall.js", "flame.js", "flameview.js", "target.js", "rules.js", "main.js",
+		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "validity.js", "load.js",
+		"latency.js", "errors.js", "slow.js", "exchanges.js", "waterfall.js", "timeline.js", "flame.js", "flameview.js", "difference.js", "cpu.js",
+		"target.js", "rules.js", "main.js",
 	}
 }
 
-func styles() []string { return []string{"vendor/uplot.css", "page.css", "parts.css"} }
+func styles() []string { return []string{"vendor/uplot.css", "page.css", "parts.css", "slow.css"} }
 
 // view is what the template sees.
 type view struct {

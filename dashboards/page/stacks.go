@@ -15,6 +15,8 @@ type profiled struct {
 	Service string          `json:"service"`
 	Stacks  signal.StackSet `json:"stacks"`
 	Merged  int             `json:"merged"` // profiles folded into it
+	// Requests are those answered while it was profiled, 0 when that is unknown.
+	Requests float64 `json:"requests"`
 }
 
 // addStacks folds the CPU profiles of each service.
@@ -34,7 +36,7 @@ func (m *model) addStacks(run *archive.Run) {
 		if set == nil || set.Value <= 0 {
 			continue
 		}
-		p := profiled{Service: clip(service, 80), Merged: len(profiles)}
+		p := profiled{Service: clip(service, 80), Merged: len(profiles), Requests: compact(answeredDuring(run, profiles))}
 		var left int
 		p.Stacks, left = largest(set)
 		if left > 0 {
@@ -45,6 +47,25 @@ func (m *model) addStacks(run *archive.Run) {
 	slices.SortFunc(m.end.Profiles, func(a, b profiled) int {
 		return cmp.Or(cmp.Compare(b.Stacks.Value, a.Stacks.Value), cmp.Compare(a.Service, b.Service))
 	})
+}
+
+// answeredDuring returns the answers of the run that came while any of the
+// profiles was taken, those of the whole run spread evenly over it.
+func answeredDuring(run *archive.Run, profiles []signal.Profile) float64 {
+	n := len(run.Seconds)
+	if n == 0 || run.Seconds[n-1].End <= 0 {
+		return 0
+	}
+	began, length := run.Started.UnixNano(), run.Seconds[n-1].End
+	sorted := slices.SortedFunc(slices.Values(profiles), func(a, b signal.Profile) int { return cmp.Compare(a.Start, b.Start) })
+	var covered int64
+	at := began
+	for i := range sorted {
+		from, to := max(sorted[i].Start, at), min(sorted[i].End, began+length)
+		covered += max(0, to-from)
+		at = max(at, to)
+	}
+	return float64(run.Totals.Completed+run.Totals.Failed) * float64(covered) / float64(length)
 }
 
 // readable folds the profiles that can be parsed and names the others.

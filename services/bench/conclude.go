@@ -222,7 +222,7 @@ func exitOf(v signal.Verdict, stopped loadgen.StopReason) int {
 // at all, and notes its path in Report.
 func (o *Outcome) WriteReport() error {
 	var b bytes.Buffer
-	if err := page.Write(&b, o.Run); err != nil {
+	if err := page.Write(&b, o.Run, o.Explained); err != nil {
 		return err
 	}
 	path := filepath.Join(o.Run.Dir, reportFile)

@@ -25,13 +25,13 @@
   /**
    * Draws a chart into parent.
    * @param {HTMLElement} parent
-   * @param {{title: string, note: string=, label: string, x: number[], lines: Line[], format: function,
+   * @param {{title: string, id: string=, note: string=, label: string, x: number[], lines: Line[], format: function,
    *   tick: function=, log: boolean=, range: number[]=, height: number=, time: boolean=, xTicks: function=,
    *   xFormat: function=, xRange: number[]=, xName: string=, paint: function=, click: function=, hover: function=, late: boolean=, extra: Node=}} o
    */
   T.chart = function (parent, o) {
     if (o.time !== false) o.xRange = T.span();
-    const figure = el('figure', { class: 'chart' });
+    const figure = el('figure', { class: 'chart', id: o.id });
     const legend = el('div', { class: 'legend' });
     const holder = el('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-roledescription': 'chart', 'aria-label': o.label + '. Arrow keys read it point by point.' });
     const voice = el('p', { class: 'voice', 'aria-live': 'polite' });

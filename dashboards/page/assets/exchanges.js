@@ -22,7 +22,7 @@
       section.append(T.empty('No exchange was kept: none was finished, or exchanges.jsonl was not read.'));
       return;
     }
-    section.append(el('p', { class: 'lead' }, lead(all)), controls(all), key());
+    section.append(el('p', { class: 'lead' }, lead(all)), controls(all), T.componentKey(T.componentsIn(all)));
     view.body = el('tbody');
     view.more = el('button', { type: 'button', class: 'more-rows', onclick: () => { view.shown += 50; draw(); } });
     section.append(el('div', { class: 'scroll', role: 'region', tabindex: '0', 'aria-label': 'Exchanges' },
@@ -36,10 +36,8 @@
   };
 
   function lead(all) {
-    const x = all[0], names = T.timings;
-    const parts = x.timings_ns.map((v, i) => [names[i], v]).concat([['lag', x.sent_ns - x.intended_ns]]).sort((a, b) => b[1] - a[1]);
-    const most = parts[0];
-    return 'The slowest answer took ' + T.duration(response(x)) + ', ' + T.duration(most[1] / 1e9) + ' of it ' + (most[0] === 'lag' ? 'before the generator sent it' : most[0]) + '. It fell due at ' + T.offset(x.intended_ns / 1e9) + ' in ' + x.phase + '.';
+    const x = all[0], [id, v] = T.breakdown(x).sort((a, b) => b[1] - a[1])[0];
+    return 'The slowest answer took ' + T.duration(response(x)) + ', ' + T.duration(v / 1e9) + ' of it ' + T.component(id).doing + '. It fell due at ' + T.offset(x.intended_ns / 1e9) + ' in ' + x.phase + '.';
   }
 
   function controls(all) {
@@ -62,10 +60,6 @@
     view.info = el('span', { class: 'info', 'aria-live': 'polite' });
     row.append(view.chip, view.info);
     return row;
-  }
-
-  function key() {
-    return el('ul', { class: 'key', 'aria-label': 'Colours of the timings' }, ['lag', ...T.timings].map((n) => el('li', null, el('i', { class: 't-' + n, 'aria-hidden': 'true' }), n)));
   }
 
   function matches() {
@@ -91,16 +85,16 @@
     const id = 'exchange-' + x.n;
     const toggle = el('button', { type: 'button', class: 'open', 'aria-expanded': String(open), 'aria-controls': id + '-detail' }, el('i', { 'aria-hidden': 'true' }), T.count(x.n));
     const detail = el('tr', { class: 'detail', id: id + '-detail', hidden: !open }, el('td', { colspan: '8' }));
-    if (open) detail.firstChild.append(T.waterfall(x));
+    if (open) detail.firstChild.append(detailed(x));
     const flip = () => {
       const now = !view.open.has(x.n);
       if (now) view.open.add(x.n); else view.open.delete(x.n);
       toggle.setAttribute('aria-expanded', String(now));
       detail.hidden = !now;
-      if (now && !detail.firstChild.childNodes.length) detail.firstChild.append(T.waterfall(x));
+      if (now && !detail.firstChild.childNodes.length) detail.firstChild.append(detailed(x));
     };
     const row = el('tr', { id, class: x.error ? 'failed' : false, onclick: (e) => { if (!e.target.closest('a') && !getSelection().toString()) flip(); } },
-      el('th', { scope: 'row' }, toggle), el('td', { class: 'n strong' }, T.duration(response(x))), el('td', { class: 'bar' }, bar(x)), el('td', { class: 'n' }, T.offset(x.intended_ns / 1e9)),
+      el('th', { scope: 'row' }, toggle), el('td', { class: 'n strong' }, T.duration(response(x))), el('td', { class: 'bar' }, T.componentBar(T.breakdown(x), x.done_ns - x.intended_ns)), el('td', { class: 'n' }, T.offset(x.intended_ns / 1e9)),
       el('td', null, x.step), el('td', null, x.phase), el('td', null, status(x)), el('td', null, connection(x)));
     return [row, detail];
   }
@@ -108,13 +102,8 @@
   /** All parts of an exchange in order, lag first, in nanoseconds. */
   T.partsOf = (x) => [['lag', x.sent_ns - x.intended_ns], ...T.timings.map((n, i) => [n, x.timings_ns[i]])];
 
-  /** What an answer's time went into; its length is beside it, as a number. */
-  function bar(x) {
-    const whole = x.done_ns - x.intended_ns;
-    const parts = T.partsOf(x).filter(([, v]) => v > 0);
-    const text = parts.map(([n, v]) => n + ' ' + T.duration(v / 1e9)).join(', ');
-    return el('div', { class: 'stack', role: 'img', 'aria-label': text, title: text }, parts.map(([n, v]) => el('i', { class: 't-' + n, vars: { width: (100 * v / whole).toFixed(3) + '%' } })));
-  }
+  /** All that is known of an exchange. */
+  const detailed = (x) => el('div', null, T.waterfall(x), T.decomposition(x));
 
   function status(x) {
     if (x.error) return el('span', { class: 'bad', title: x.detail || '' }, x.error);
@@ -127,8 +116,12 @@
     return parts.join(', ');
   }
 
-  /** Opens an exchange, whatever is filtered away, and goes there. */
-  T.showExchange = function (n) {
+  /**
+   * Opens an exchange, whatever is filtered away, and goes there.
+   * @param {number} n
+   * @param {function(): boolean=} part  goes to a part of it instead, if it can
+   */
+  T.showExchange = function (n, part) {
     const found = () => document.getElementById('exchange-' + n);
     if (!found()) {
       Object.assign(view, { step: '', phase: '', failed: false, cell: null });
@@ -143,11 +136,10 @@
     }
     const row = found(), b = row.querySelector('button.open');
     if (b.getAttribute('aria-expanded') !== 'true') b.click();
-    T.go(row);
     b.focus({ preventScroll: true });
-    row.classList.remove('flash');
-    void row.offsetWidth;
-    row.classList.add('flash');
+    if (part && part()) return;
+    T.go(row);
+    T.flash(row);
   };
 
   /** Shows the exchanges behind a cell of the heat map. */

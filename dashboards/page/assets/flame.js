@@ -5,13 +5,13 @@
   /**
    * @typedef {Object} Node
    * @property {number} frame   index into the set's frames; -1 for the root
-   * @property {number} value   CPU nanoseconds on it and below it
+   * @property {number} value   its width: CPU on it and below it, in any one unit
    * @property {number} self    CPU nanoseconds on it
    * @property {number} samples
    * @property {Node[]} children largest first
    * @property {?Node} parent
    * @property {number} depth
-   * @property {number} x       left edge, in nanoseconds from the root's
+   * @property {number} x       left edge from the root's, in the unit of value
    */
 
   /** Folds a StackSet into a tree. */
@@ -28,13 +28,14 @@
       }
       n.self += s.value;
     }
-    place(root);
+    T.flamePlace(root);
     return root;
   };
 
   const node = (frame, parent) => ({ frame, value: 0, self: 0, samples: 0, children: [], by: new Map(), parent, depth: parent ? parent.depth + 1 : 0, x: 0 });
 
-  function place(root) {
+  /** Lays children side by side, the largest first. */
+  T.flamePlace = function (root) {
     const todo = [root];
     while (todo.length) {
       const n = todo.pop();
@@ -42,9 +43,9 @@
       let x = n.x;
       for (const c of n.children) { c.x = x; x += c.value; todo.push(c); }
     }
-  }
+  };
 
-  /** All nodes that are at least least nanoseconds wide, root first. */
+  /** All nodes that are at least least wide, root first. */
   T.flameNodes = function (root, least) {
     const out = [], todo = [root];
     while (todo.length) {

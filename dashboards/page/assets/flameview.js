@@ -3,45 +3,32 @@
 (function (T) {
   const el = T.el;
 
-  T.cpu = function (section) {
-    const profiles = T.state.end.profiles;
-    if (!profiles.length) {
-      section.append(T.empty('No CPU profile of the target reached this run.', T.howToProfile()));
-      return;
-    }
-    const holder = el('div');
-    if (profiles.length > 1) {
-      const select = el('select', { id: 'flame-service' }, profiles.map((p, i) => el('option', { value: i }, p.service)));
-      select.addEventListener('change', () => { T.fill(holder); draw(holder, profiles[Number(select.value)]); });
-      section.append(el('div', { class: 'pick' }, el('label', { for: 'flame-service' }, 'Service'), select));
-    }
-    section.append(holder);
-    draw(holder, profiles[0]);
-  };
-
-  T.howToProfile = function () {
-    if (T.state.config.environment.bundled) return el('p', null, 'The bundled service sends them by itself, in steps of some seconds: a run may end before the first.');
-    return el('div', { class: 'how' },
-      el('p', null, 'A service with a Pyroscope client sends its profiles to a run when it starts with'),
-      el('pre', { tabindex: '0' }, 'PYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'),
-      el('p', null, 'A run shorter than the upload interval may end before the first profile.'));
-  };
-
-  function draw(holder, profile) {
-    const set = profile.stacks, requests = T.state.end.document.totals.sent;
-    const v = { set, requests, root: T.flameTree(set), families: T.families(set), zoom: null, hover: null, focus: null, match: null, nodes: [] };
-    v.colors = new Map(v.families.map((f) => [f.name, f.color]));
-    v.zoom = v.root;
-    holder.append(el('p', { class: 'lead' }, lead(profile, v)), toolbar(v), el('ul', { class: 'key families', 'aria-label': 'Package families with their own CPU' }, v.families.filter((f) => f.total >= 0.01 * set.value).map((f) => el('li', null, el('i', { 'aria-hidden': 'true', vars: { background: 'var(' + f.color + ')' } }), f.name, el('b', null, ' ' + T.percent(f.self / set.value))))));
+  /**
+   * Draws a flame graph.
+   * @param {HTMLElement} holder
+   * @param {Object} o
+   * @param {Node} o.root       as of T.flameTree; value is the width
+   * @param {Object[]} o.frames {function, file, line}
+   * @param {function(Node): string} o.color  a CSS variable
+   * @param {function(Node): string[]} o.lines  what is said of a node under its name
+   * @param {string} o.all      what the root says
+   * @param {string} o.label    for who cannot see it
+   * @param {function(Node[]): string} o.found  what the outermost matches of a search come to
+   * @param {boolean=} o.meant  the colours say something, so the root and what a search finds keep theirs
+   * @param {function(Node): string=} o.ink  a CSS variable, of the text
+   * @param {Element=} o.key    stands between the tools and the graph
+   * @returns {Object} with search(text) and show(node)
+   */
+  T.flame = function (holder, o) {
+    const v = { o, root: o.root, frames: o.frames, zoom: o.root, hover: null, focus: null, match: null, nodes: [] };
+    holder.append(toolbar(v));
+    if (o.key) holder.append(o.key);
     canvas(holder, v);
-    holder.append(top(v));
-  }
-
-  function lead(p, v) {
-    const s = p.stacks;
-    const over = s.duration > 0 ? ', ' + T.cores(s.value / s.duration) + ' over ' + T.duration(s.duration / 1e9) : '';
-    return p.service + ' spent ' + T.duration(s.value / 1e9) + ' of CPU in ' + T.count(s.samples) + ' samples' + over + (v.requests ? ': ' + T.duration(s.value / 1e9 / v.requests) + ' for each of ' + T.count(v.requests) + ' requests' : '') + '. ' + T.plural(p.merged, 'profile') + ' merged.';
-  }
+    return {
+      search: (text) => { v.search.value = text; search(v); },
+      show: (n) => { v.focus = n; say(v, n); zoom(v, v.root); T.go(v.box); v.canvas.focus({ preventScroll: true }); },
+    };
+  };
 
   function toolbar(v) {
     v.search = el('input', { type: 'search', id: 'flame-search', placeholder: 'part of a function’s name', spellcheck: 'false', autocomplete: 'off' });
@@ -53,25 +40,24 @@
 
   function search(v) {
     const want = v.search.value.trim().toLowerCase();
-    v.match = want ? new Set(v.set.frames.map((f, i) => (f.function.toLowerCase().includes(want) ? i : -1)).filter((i) => i >= 0)) : null;
+    v.match = want ? new Set(v.frames.map((f, i) => (f.function.toLowerCase().includes(want) ? i : -1)).filter((i) => i >= 0)) : null;
     v.found.textContent = want ? found(v) : '';
     paint(v);
   }
 
-  /** The share of CPU below the outermost matches, so that nothing counts twice. */
+  /** What the outermost matches come to, so that nothing counts twice. */
   function found(v) {
-    let sum = 0;
-    const todo = [v.root];
+    const outer = [], todo = [v.root];
     while (todo.length) {
       const n = todo.pop();
-      if (v.match.has(n.frame)) sum += n.value; else todo.push(...n.children);
+      if (v.match.has(n.frame)) outer.push(n); else todo.push(...n.children);
     }
-    const names = new Set([...v.match].map((i) => v.set.frames[i].function));
-    return names.size ? T.plural(names.size, 'function') + ', ' + T.percent(sum / v.set.value) + ' of CPU' : 'no function matches';
+    const names = new Set([...v.match].map((i) => v.frames[i].function));
+    return names.size ? T.plural(names.size, 'function') + ', ' + v.o.found(outer) : 'no function matches';
   }
 
   function canvas(holder, v) {
-    v.canvas = el('canvas', { tabindex: '0', role: 'application', 'aria-label': 'Flame graph of CPU time, root at the top. Arrow keys move between frames, Enter zooms in, Escape zooms out.', 'aria-describedby': 'flame-status' });
+    v.canvas = el('canvas', { tabindex: '0', role: 'application', 'aria-label': v.o.label + ', root at the top. Arrow keys move between frames, Enter zooms in, Escape zooms out.', 'aria-describedby': 'flame-status' });
     v.tip = el('div', { class: 'tip', hidden: true });
     v.status = el('p', { class: 'flame-status', id: 'flame-status', 'aria-live': 'polite' }, 'Point at a frame to read it, click to zoom; arrow keys, Enter and Escape do the same.');
     v.box = el('div', { class: 'flame' }, v.canvas, v.tip);
@@ -114,7 +100,7 @@
   }
 
   function name(v, n) {
-    return n.frame < 0 ? 'all' : v.set.frames[n.frame].function;
+    return n.frame < 0 ? 'all' : v.frames[n.frame].function;
   }
 
   function paint(v) {
@@ -138,12 +124,12 @@
     const n = r.n, y = n.depth * v.row, w = Math.max(0.5, r.w - (r.w > 3 ? 1 : 0));
     const hit = v.match && v.match.has(n.frame);
     ctx.globalAlpha = r.up ? 0.55 : v.match && !hit ? 0.28 : 1;
-    ctx.fillStyle = hit ? T.color('--f-hit') : n.frame < 0 ? T.color('--f-root') : T.color(v.colors.get(T.family(v.set.frames[n.frame])) || '--f-other');
+    ctx.fillStyle = hit && !v.o.meant ? T.color('--f-hit') : n.frame < 0 && !v.o.meant ? T.color('--f-root') : T.color(v.o.color(n));
     ctx.fillRect(r.x, y, w, v.row - 1);
     ctx.globalAlpha = v.match && !hit ? 0.6 : 1;
     if (r.w < 26) { ctx.globalAlpha = 1; return; }
-    ctx.fillStyle = hit ? T.color('--f-hit-ink') : T.color('--f-ink');
-    const text = n.frame < 0 ? 'all CPU, ' + T.duration(n.value / 1e9) : T.shortName(name(v, n));
+    ctx.fillStyle = hit && !v.o.meant ? T.color('--f-hit-ink') : T.color(v.o.ink ? v.o.ink(n) : '--f-ink');
+    const text = n.frame < 0 ? v.o.all : T.shortName(name(v, n));
     ctx.fillText(fit(ctx, text, r.w - 8), Math.max(r.x, 0) + 4, y + v.row / 2);
     ctx.globalAlpha = 1;
   }
@@ -170,27 +156,15 @@
     if (n !== v.hover) { v.hover = n; paint(v); }
     v.tip.hidden = !n;
     if (!n) return;
-    T.fill(v.tip, el('strong', null, name(v, n)), lines(v, n).map((t) => el('span', null, t)));
+    T.fill(v.tip, el('strong', null, name(v, n)), v.o.lines(n).map((t) => el('span', null, t)));
     const box = v.box.getBoundingClientRect(), x = e.clientX - box.left, half = box.width / 2;
     v.tip.style.left = x > half ? 'auto' : x + 14 + 'px';
     v.tip.style.right = x > half ? box.width - x + 14 + 'px' : 'auto';
     v.tip.style.top = e.clientY - box.top + 14 + 'px';
   }
 
-  function lines(v, n) {
-    const total = v.set.value;
-    const out = [T.duration(n.value / 1e9) + ' CPU, ' + T.percent(n.value / total) + ', ' + T.plural(n.samples, 'sample')];
-    if (v.requests) out.push(T.duration(n.value / 1e9 / v.requests) + ' CPU per request');
-    if (n.frame >= 0) {
-      out.push(T.duration(n.self / 1e9) + ' of it in the function itself');
-      const f = v.set.frames[n.frame];
-      out.push(T.family(f) + (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : ''));
-    }
-    return out;
-  }
-
   function say(v, n) {
-    v.status.textContent = name(v, n) + ': ' + lines(v, n).join('; ');
+    v.status.textContent = name(v, n) + ': ' + v.o.lines(n).join('; ');
   }
 
   function key(v, e) {
@@ -208,14 +182,5 @@
     } else if (e.key === 'Escape') {
       zoom(v, v.root);
     }
-  }
-
-  function top(v) {
-    const list = T.functions(v.set), all = v.set.value;
-    const row = (f) => [el('span', { class: 'fn' }, el('button', { type: 'button', title: f.name, onclick: () => { v.search.value = f.name; search(v); v.search.scrollIntoView({ block: 'center', behavior: T.motion() }); } }, T.shortName(f.name)), el('small', null, T.family({ function: f.name, file: f.file }) + (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : ''))),
-      T.duration(f.self / 1e9), T.percent(f.self / all), T.duration(f.total / 1e9), T.percent(f.total / all), v.requests ? T.duration(f.self / 1e9 / v.requests) : '–'];
-    const head = ['Function', 'Self', 'Self share', 'With callees', 'Share', 'Self per request'];
-    const self = [...list].sort((a, b) => b.self - a.self).slice(0, 12);
-    return T.wide('Functions by their own CPU', T.table(head, self.map(row), { numbers: 1, class: 'functions', caption: 'Functions by their own CPU' }));
   }
 })(window.Taillight);

@@ -5,7 +5,7 @@
 
   const sections = [
     ['verdict', 'Verdict', T.verdict], ['validity', 'Validity', T.validity], ['load', 'Load', T.load], ['latency', 'Latency', T.latency], ['errors', 'Errors', T.errors],
-    ['exchanges', 'Slowest exchanges', T.exchanges], ['cpu', 'Where the CPU went', T.cpu], ['target', 'Target', T.target], ['environment', 'Environment', T.environment], ['rules', 'Rules', T.rules], ['files', 'Files', T.files],
+    ['slow', 'Slow requests', T.slow], ['exchanges', 'Exchanges', T.exchanges], ['cpu', 'Where the CPU went', T.cpu], ['target', 'Target', T.target], ['environment', 'Environment', T.environment], ['rules', 'Rules', T.rules], ['files', 'Files', T.files],
   ];
 
   T.motion = () => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth');
@@ -16,8 +16,9 @@
   /** Opens whatever hides an element. */
   T.reveal = function (id) {
     const e = document.getElementById(id);
-    const d = e && e.closest('details');
-    if (d) d.open = true;
+    for (let d = e && e.closest('details'); d; d = d.parentElement.closest('details')) d.open = true;
+    const own = e && e.querySelector(':scope > details[data-finding]');
+    if (own) own.open = true;
   };
 
   function draw() {

@@ -37,7 +37,7 @@
     if (cpu.length) sets[0].color = '--c-ok';
     const x = [...new Set(sets.flatMap((s) => s.points.map((p) => p[0])))].sort((a, b) => a - b);
     const lines = sets.map((s) => ({ label: s.label, color: s.color, dash: s.dash, fill: s.color === '--c-ok' ? '--c-ok-fill' : undefined, data: along(x, s.points), total: 'mean ' + T.cores(s.points.reduce((n, p) => n + p[1], 0) / Math.max(1, s.points.length)) }));
-    T.chart(grid, { title: 'CPU', note: 'cores in use', label: 'CPU of target and generator over time', x, lines, format: T.cores, tick: (v) => String(Number(v.toFixed(2))) });
+    T.chart(grid, { title: 'CPU', id: cpu.length ? 'metric-' + cpu[0].metric : undefined, note: 'cores in use', label: 'CPU of target and generator over time', x, lines, format: T.cores, tick: (v) => String(Number(v.toFixed(2))) });
   }
 
   /** Values at each x, straight between the points, nothing outside them. */
@@ -52,6 +52,6 @@
   }
 
   function one(grid, s, title, format, color) {
-    T.chart(grid, { title, note: s.service + ', ' + s.metric, label: title, x: s.t, lines: [{ label: s.what, color, data: s.v, total: 'most ' + format(Math.max(...s.v)) }], format, height: 9, late: false });
+    T.chart(grid, { title, id: 'metric-' + s.metric, note: s.service + ', ' + s.metric, label: title, x: s.t, lines: [{ label: s.what, color, data: s.v, total: 'most ' + format(Math.max(...s.v)) }], format, height: 9, late: false });
   }
 })(window.Taillight);

@@ -1,5 +1,5 @@
 'use strict';
-// The answer first: verdict, key figures, findings, thresholds.
+// The answer first: verdict, findings, key figures, thresholds.
 (function (T) {
   const el = T.el;
 
@@ -38,8 +38,8 @@
         headline(sentence(d)),
         el('p', { class: 'when' }, [c.name, T.wall(c.started), 'ran ' + T.duration(ran), c.environment.target || d.plan.target, 'exit ' + d.exit].filter(Boolean).join(' · ')),
         boards(c.boards)),
+      T.findings(d),
       figures(d),
-      findings(d),
       thresholds(d));
   };
 
@@ -69,67 +69,6 @@
   /** Whether fewer than ten of n lie beyond quantile q. */
   const thin = (n, q) => n * (1 - q) < 10;
   T.thin = thin;
-
-  function findings(d) {
-    const box = el('div', { class: 'findings' }, el('h2', { id: 'findings' }, 'Findings'));
-    if (!d.findings.length) {
-      box.append(T.empty('No rule spoke. Why each stayed silent stands under ', el('a', { href: '#rules' }, 'Rules'), '.'));
-      return box;
-    }
-    box.append(el('ol', null, d.findings.slice(0, 3).map((f, i) => finding(f, i))));
-    const rest = d.findings.slice(3);
-    if (rest.length) box.append(el('details', { class: 'more' }, el('summary', null, T.plural(rest.length, 'more finding')), el('ol', null, rest.map((f, i) => finding(f, i + 3)))));
-    return box;
-  }
-
-  const held = {
-    certain: 'Certain: arithmetic on complete counts',
-    strong: 'Strong: an interval excludes the alternative',
-    suggested: 'Suggested: compatible with the data, not proven',
-  };
-
-  function finding(f, index) {
-    return el('li', { class: 'finding ' + f.severity, id: 'finding-' + index },
-      el('div', { class: 'tag' }, el('b', null, f.id), el('span', { class: 'sev mark ' + ({ grave: 'no', notice: 'maybe' }[f.severity] || 'off') }, { grave: 'Grave', notice: 'Notice', info: 'Note' }[f.severity] || f.severity),
-        el('span', { class: 'conf ' + f.confidence, title: held[f.confidence] }, f.confidence)),
-      el('div', { class: 'said' },
-        el('h3', null, f.title),
-        el('p', null, linked(f.claim)),
-        (f.evidence || []).length > 0 && el('dl', { class: 'evidence' }, f.evidence.map(evidence)),
-        (f.warnings || []).map((w) => el('p', { class: 'warning' }, el('b', null, 'Warning'), ' ', w)),
-        f.hint && el('p', { class: 'hint' }, el('b', null, 'Hint'), ' ', f.hint)));
-  }
-
-  /** A claim's text, with the exchanges it names as links. */
-  function linked(text) {
-    return text.split(/(exchange:\d+)/).map((part) => {
-      const link = /^exchange:\d+$/.test(part) ? T.reference(part) : null;
-      return link ? el('a', { href: link.href, onclick: link.go }, link.text) : part;
-    });
-  }
-
-  function evidence(e) {
-    const value = e.text || T.quantity(e.value, e.unit);
-    const link = T.reference(e.ref);
-    return el('div', null, el('dt', null, e.label), el('dd', null, link ? el('a', { href: link.href, class: 'ref', 'data-ref': e.ref, onclick: link.go }, value, el('span', { class: 'to' }, ' ' + link.text)) : value));
-  }
-
-  /** Where a reference of evidence leads on this page. */
-  T.reference = function (ref) {
-    if (!ref) return null;
-    const [kind, ...rest] = ref.split(':');
-    const id = rest.join(':');
-    if (kind === 'exchange' && T.state.end.exchanges.some((x) => String(x.n) === id)) {
-      return { href: '#exchange-' + id, text: 'exchange ' + id, go: (ev) => { ev.preventDefault(); T.showExchange(Number(id)); } };
-    }
-    if (kind === 'span') {
-      const x = T.state.end.exchanges.find((y) => (y.spans || []).some((s) => s.id === id));
-      return x ? { href: '#exchange-' + x.n, text: 'span in exchange ' + x.n, go: (ev) => { ev.preventDefault(); T.showExchange(x.n); } } : null;
-    }
-    if (kind === 'profile') return { href: '#cpu', text: 'flame graph', go: null };
-    if (kind === 'counter') return { href: '#target', text: id, go: null };
-    return null;
-  };
 
   function thresholds(d) {
     const box = el('div', { class: 'thresholds' }, el('h2', { id: 'thresholds' }, 'Thresholds'));

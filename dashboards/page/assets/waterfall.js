@@ -44,17 +44,28 @@
   }
 
   function line(o) {
-    return el('div', { class: 'row ' + o.cls, vars: { '--depth': String(o.depth || 0) } }, el('span', { class: 'label' }, o.label),
+    return el('div', { class: 'row ' + o.cls, 'data-span': o.span, vars: { '--depth': String(o.depth || 0) } }, el('span', { class: 'label' }, o.label),
       el('span', { class: 'track' }, el('i', { class: o.bar, vars: { left: o.left, width: o.width } })), el('span', { class: 'value' }, T.duration(o.value / 1e9)));
   }
 
   function spanLine(s, lag, at, range) {
     const name = el('span', null, s.name, s.failed && el('b', { class: 'bad' }, ' failed'), el('small', null, s.service + (s.kind === 'internal' ? '' : ', ' + s.kind)));
-    const row = line({ label: name, cls: 'span' + (s.failed ? ' failed' : ''), bar: 'k-' + s.kind, left: at(lag + s.at_ns), width: (100 * s.duration_ns / range).toFixed(4) + '%', value: s.duration_ns, depth: s.depth });
+    const row = line({ label: name, cls: 'span' + (s.failed ? ' failed' : ''), bar: 'k-' + s.kind, left: at(lag + s.at_ns), width: (100 * s.duration_ns / range).toFixed(4) + '%', value: s.duration_ns, depth: s.depth, span: s.id });
     const more = (s.attributes || []).concat(s.status ? [['status', s.status]] : []);
     if (!more.length) return row;
     return el('details', { class: 'span-detail' }, el('summary', null, row), T.pairs(more.map(([k, v]) => [k, v])));
   }
+
+  /** Marks a span in an open exchange, and opens what it tells; false when it is not there. */
+  T.markSpan = function (n, id) {
+    const row = document.querySelector('#exchange-' + n + '-detail [data-span="' + id + '"]');
+    if (!row) return false;
+    const d = row.closest('details');
+    if (d) d.open = true;
+    T.flash(row);
+    row.scrollIntoView({ block: 'center', behavior: T.motion() });
+    return true;
+  };
 
   /** How the server's spans came to stand where they stand. */
   function placed(x) {

@@ -30,7 +30,7 @@ export async function withBrowser(use) {
 export async function withReport(context, file, { width, height, scheme, script = true }, use) {
   const url = pathToFileURL(path.resolve(file)).href;
   const faults = [];
-  const ctx = await context({ viewport: { width, height }, colorScheme: scheme, javaScriptEnabled: script, deviceScaleFactor: width < 500 ? 2 : 1 });
+  const ctx = await context({ viewport: { width, height }, colorScheme: scheme, reducedMotion: 'reduce', javaScriptEnabled: script, deviceScaleFactor: width < 500 ? 2 : 1 });
   try {
     const page = await ctx.newPage();
     page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') faults.push(`console ${m.type()}: ${m.text()}`); });

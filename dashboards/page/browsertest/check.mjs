@@ -17,7 +17,7 @@ if (!file) {
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const name = path.basename(file, '.html');
 
-const sections = ['verdict', 'validity', 'load', 'latency', 'errors', 'exchanges', 'cpu', 'target', 'environment', 'rules', 'files'];
+const sections = ['verdict', 'validity', 'load', 'latency', 'errors', 'slow', 'exchanges', 'cpu', 'target', 'environment', 'rules', 'files'];
 
 const views = [
   { width: 1280, height: 900, scheme: 'light' }, { width: 1280, height: 900, scheme: 'dark' },
@@ -73,6 +73,22 @@ async function accessible(page) {
   assert.deepEqual(grave.map((v) => `${v.id}: ${v.nodes.slice(0, 4).map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message || '')).join(' | ')}`), []);
 }
 
+/** Unfolds the finding that holds a link, and clicks it. */
+async function follow(page, link) {
+  await link.evaluate((a) => { for (let d = a.closest('details'); d; d = d.parentElement.closest('details')) d.open = true; });
+  await link.click();
+}
+
+const inView = (page, selector) => page.waitForFunction((s) => { const b = document.querySelector(s).getBoundingClientRect(); return b.height > 0 && b.top >= 0 && b.bottom <= innerHeight; }, selector);
+
+/** At most three subjects come first, and every finding stands once. */
+async function findings(page) {
+  const d = await page.evaluate(() => window.Taillight.state.end.document);
+  assert.ok(await page.locator('.findings > .cards > li').count() <= 3, 'more than three subjects come first');
+  const ids = await page.locator('.findings [id^="finding-"]').evaluateAll((all) => all.map((e) => Number(e.id.slice(8))).sort((a, b) => a - b));
+  assert.deepEqual(ids, d.findings.map((_, i) => i), 'findings shown');
+}
+
 /** The first piece of evidence that points to an exchange opens it. */
 async function evidence(page) {
   const links = page.locator('a[data-ref^="exchange:"]');
@@ -81,11 +97,105 @@ async function evidence(page) {
   const row = '#exchange-' + ref.split(':')[1];
   const toggle = page.locator(`${row} button.open`);
   if (await toggle.count() && await toggle.getAttribute('aria-expanded') === 'true') await toggle.click();
-  await links.first().click();
+  await follow(page, links.first());
   await page.waitForFunction((id) => document.querySelector(id + ' button.open')?.getAttribute('aria-expanded') === 'true', row);
-  await page.waitForFunction((id) => { const b = document.querySelector(id).getBoundingClientRect(); return b.top >= 0 && b.bottom <= innerHeight; }, row);
+  await inView(page, row);
   assert.ok(await page.locator(`${row}-detail .waterfall .row`).count() >= 2, 'the exchange shows no waterfall');
+  assert.ok(await page.locator(`${row}-detail .parts li`).count() >= 1, 'the exchange is not taken apart');
   return `evidence ${ref} opens its exchange`;
+}
+
+/** A line of code leads to the stack that waited there, a span to its row. */
+async function places(page) {
+  const said = [];
+  const code = page.locator('a[data-ref^="code:"]');
+  if (await code.count()) {
+    const line = (await code.first().getAttribute('data-ref')).slice(5).split('/').slice(-2).join('/');
+    await follow(page, code.first());
+    await inView(page, '.stacks li.flash .frames .site');
+    assert.match(await page.locator('.stacks li.flash .frames .site').innerText(), new RegExp(line.replace(/[.]/g, '\\.') + '$'));
+    said.push(`evidence reaches the blocking line ${line}`);
+  }
+  const span = page.locator('a[data-ref^="span:"]');
+  if (await span.count()) {
+    const id = (await span.first().getAttribute('data-ref')).slice(5);
+    await follow(page, span.first());
+    await inView(page, `.waterfall [data-span="${id}"].flash`);
+    said.push('evidence reaches the span');
+  }
+  const counter = page.locator('a[data-ref^="counter:"]');
+  if (await counter.count()) {
+    const name = (await counter.first().getAttribute('data-ref')).slice(8);
+    await follow(page, counter.first());
+    await inView(page, `[id="metric-${name}"]`);
+    said.push(`evidence reaches the chart of ${name}`);
+  }
+  const profile = page.locator('a[data-ref="profile:cpu"]', { hasText: /[a-z]\.[a-zA-Z(]/ });
+  if (await profile.count()) {
+    await follow(page, profile.first());
+    assert.match(await page.locator('#cpu .info').innerText(), /^\d+\sfunction/, 'evidence of the profile searches no function');
+    await page.fill('#flame-search', '');
+    said.push('evidence searches the flame graph');
+  }
+  return said.join('; ') || 'no finding points to code, spans or counters';
+}
+
+/** The parts of a response add up; slow and typical stand side by side and open by the keyboard. */
+async function slow(page) {
+  const off = await page.evaluate(() => {
+    const T = window.Taillight;
+    return T.state.end.exchanges.filter((x) => Math.abs(T.breakdown(x).reduce((s, p) => s + p[1], 0) - (x.done_ns - x.intended_ns)) > 1000).length;
+  });
+  assert.equal(off, 0, 'components do not add up to the response');
+  const cohorts = await page.evaluate(() => window.Taillight.state.end.cohorts);
+  const told = cohorts.filter((c) => !c.why);
+  assert.equal(await page.locator('#slow .steps').count(), told.length, 'a waterfall for every step compared');
+  for (const c of cohorts.filter((k) => k.why)) assert.ok((await page.locator('#slow .empty').innerText()).includes(c.why), 'why a step is not compared');
+  assert.equal(await page.locator('#slow .flag').count(), told.reduce((n, c) => n + c.parts.filter((p) => p.named).length, 0), 'components named');
+  if (!told.length) {
+    assert.ok(await page.locator('#slow .empty').count() > 0, 'nothing compared, and no word why');
+    return 'nothing to compare: the page says why';
+  }
+  const first = page.locator('#slow .exemplar').first();
+  const row = '#exchange-' + await first.getAttribute('data-exchange');
+  await first.focus();
+  await page.keyboard.press('Enter');
+  await page.waitForFunction((id) => document.querySelector(id + ' button.open')?.getAttribute('aria-expanded') === 'true', row);
+  await inView(page, row);
+  return `${told.length} steps compared, an exemplar opens by Enter`;
+}
+
+/** Peak against baseline: colours where it is significant alone, or why there is nothing. */
+async function difference(page) {
+  if (await page.locator('[data-mode="difference"]').count() === 0) return 'no profile, no comparison';
+  await page.click('[data-mode="difference"]');
+  const d = await page.evaluate(() => window.Taillight.state.end.difference);
+  if (!d) {
+    assert.match(await page.locator('#cpu .empty').innerText(), /No baseline and no peak could be compared: ./);
+    await page.click('[data-mode="request"]');
+    return 'no comparison: the page says why';
+  }
+  assert.match(await page.locator('#cpu').innerText(), /would have shown in 4 of 5 runs/);
+  const canvas = page.locator('#cpu canvas');
+  const coloured = () => canvas.evaluate((c) => {
+    const p = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+    for (let i = 0; i < p.length; i += 4) if (p[i + 3] === 255 && Math.abs(p[i] - p[i + 2]) > 60) return true;
+    return false;
+  });
+  await page.waitForFunction(() => document.querySelector('#cpu canvas').style.height); // laid out and painted at once
+  assert.equal(await coloured(), d.nodes.some((n) => n.s), 'colour where something is significant, and only there');
+  await canvas.focus();
+  await page.keyboard.press('ArrowDown');
+  assert.match(await page.locator('#flame-status').innerText(), /A .*per request, n = .*B .*per request, n = .*(95 % interval|too few samples)/s);
+  const rows = page.locator('#cpu .changes tbody tr');
+  assert.equal(await rows.count(), Math.min(12, d.deepest.length), 'the deepest changes');
+  if (await rows.count()) {
+    await rows.first().locator('button').click();
+    assert.match(await page.locator('#flame-status').innerText(), /more than chance/);
+  }
+  await accessible(page);
+  await page.click('[data-mode="request"]');
+  return d.deepest.length ? `${d.deepest.length} call paths differ` : 'nothing differs, nothing is coloured';
 }
 
 /** Search, zoom by click and by keyboard, and back. */
@@ -96,12 +206,14 @@ async function flame(page) {
     assert.ok(await page.locator('#cpu .empty').count() > 0, 'no flame graph, and no word why');
     return 'no profile: the page says so';
   }
+  await page.click('[data-mode="request"]');
   const fn = wanted || await page.locator('#cpu .functions .fn button').first().innerText();
   await page.fill('#flame-search', fn);
   assert.match(await page.locator('#cpu .info').innerText(), /function.*of CPU/);
   await page.fill('#flame-search', 'no such function');
   assert.match(await page.locator('#cpu .info').innerText(), /no function matches/);
   await page.fill('#flame-search', '');
+  assert.match(await page.locator('#cpu .lead').innerText(), /of CPU/);
   const before = await canvas.evaluate((c) => c.toDataURL());
   await canvas.focus();
   await page.keyboard.press('ArrowDown');
@@ -150,13 +262,14 @@ await withBrowser(async (context) => {
       said.push(`drawn after ${took} ms`);
       await content(page);
       await truths(page);
+      await findings(page);
       await shoot(page, view, '', { fullPage: true });
       await shoot(page, view, '-top', {});
       await accessible(page);
       if (view.width > 2000) return;
-      said.push(await evidence(page));
+      said.push(await slow(page), await evidence(page), await places(page));
       await page.mouse.move(0, 0);
-      said.push(await flame(page), await heat(page));
+      said.push(await flame(page), await difference(page), await heat(page));
     });
     assert.deepEqual(faults, [], `${view.width} px, ${view.scheme}`);
     console.log(`ok ${view.width} px ${view.scheme}: ${said.join('; ')}`);
