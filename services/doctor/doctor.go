@@ -182,6 +182,12 @@ type examination struct {
 func newExamination(o Options) (*examination, error) {
 	o.Since = cmp.Or(o.Since, time.Hour)
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	switch {
+	case o.Since < time.Second:
+		return nil, fmt.Errorf("looking back %s: give a second or more, such as 1h", o.Since)
+	case o.Timeout < 0:
+		return nil, fmt.Errorf("waiting %s for an answer: give a time such as 5s", o.Timeout)
+	}
 	d := Defaults()
 	for _, a := range []struct {
 		address *string
@@ -238,6 +244,15 @@ func skipped(kind, name string, down []string) Check {
 	return Check{
 		Name: name, Kind: kind, Status: Unknown,
 		Detail: "not looked at: it needs " + strings.Join(down, ", "),
-		Remedy: "mend " + strings.Join(down, " and ") + " first",
+		Remedy: "mend " + listed(down) + " first",
 	}
+}
+
+// listed writes a, b and c.
+func listed(words []string) string {
+	last := max(0, len(words)-1)
+	if last == 0 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }

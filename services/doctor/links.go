@@ -46,7 +46,7 @@ func (x *examination) links(ctx context.Context) {
 		}
 		c, err := l.look(ctx)
 		if err != nil {
-			c = Check{Status: Broken, Detail: err.Error(), Remedy: "see the logs of " + strings.Join(l.needs, " and ") + ": docker compose logs " + strings.Join(l.needs, " ")}
+			c = Check{Status: Broken, Detail: err.Error(), Remedy: "see the logs of " + listed(l.needs) + ": docker compose logs " + strings.Join(l.needs, " ")}
 		}
 		c.Name, c.Kind = l.name, KindLink
 		x.add(c)
