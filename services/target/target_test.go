@@ -54,7 +54,7 @@ func TestRoutes(t *testing.T) {
 		"/workloads/wait?ms=-1":    {http.StatusBadRequest, "from 0 to 10000"},
 		"/workloads/wait?ms=1e1":   {http.StatusBadRequest, "from 0 to 10000"},
 		"/workloads/downstream":    {http.StatusBadRequest, "--downstream http://HOST:PORT"},
-		"/workloads/sleep":         {http.StatusNotFound, "cpu,alloc,lock,wait,downstream,mixed"},
+		"/workloads/sleep":         {http.StatusNotFound, "cpu, alloc, lock, wait, downstream, mixed"},
 		"/workloads/":              {http.StatusNotFound, "/profile"},
 		"/nothing":                 {http.StatusNotFound, "/profile"},
 		"/debug/pprof/":            {http.StatusNotFound, "/profile"},
