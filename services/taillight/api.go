@@ -193,9 +193,12 @@ func (r *runner) follow(w http.ResponseWriter, q *http.Request) {
 		if stream.Flush() != nil {
 			return
 		}
-		n += len(events)
-		if len(events) > 0 && events[len(events)-1].kind == eventEnd {
-			return
+		if len(events) > 0 {
+			last := events[len(events)-1]
+			if last.kind == eventEnd {
+				return
+			}
+			n = last.number + 1
 		}
 		select {
 		case <-more:
