@@ -190,21 +190,22 @@ func newExamination(o Options) (*examination, error) {
 	}
 	d := Defaults()
 	for _, a := range []struct {
+		part    string
 		address *string
 		usual   string
 	}{
-		{&o.Addresses.Target, d.Target},
-		{&o.Addresses.Taillight, d.Taillight},
-		{&o.Addresses.Collector, d.Collector},
-		{&o.Addresses.Runs, d.Runs},
-		{&o.Addresses.Prometheus, d.Prometheus},
-		{&o.Addresses.Tempo, d.Tempo},
-		{&o.Addresses.Pyroscope, d.Pyroscope},
-		{&o.Addresses.Grafana, d.Grafana},
+		{partTarget, &o.Addresses.Target, d.Target},
+		{partTaillight, &o.Addresses.Taillight, d.Taillight},
+		{partCollector, &o.Addresses.Collector, d.Collector},
+		{partCollector, &o.Addresses.Runs, d.Runs},
+		{partPrometheus, &o.Addresses.Prometheus, d.Prometheus},
+		{partTempo, &o.Addresses.Tempo, d.Tempo},
+		{partPyroscope, &o.Addresses.Pyroscope, d.Pyroscope},
+		{partGrafana, &o.Addresses.Grafana, d.Grafana},
 	} {
 		base, err := baseURL(cmp.Or(*a.address, a.usual))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", a.part, err)
 		}
 		*a.address = base
 	}
