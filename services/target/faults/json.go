@@ -80,7 +80,7 @@ func readable(err error) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
-		return fmt.Errorf("%s, at byte %d: %s", syntax, syntax.Offset, example)
+		return fmt.Errorf("%w, at byte %d: %s", syntax, syntax.Offset, example)
 	case errors.As(err, &kind):
 		return fmt.Errorf("%s: a %s does not fit there", cmp.Or(kind.Field, "the whole"), kind.Value)
 	case errors.Is(err, io.ErrUnexpectedEOF):
