@@ -10,14 +10,9 @@ import (
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
-// Labels that Prometheus adds from resource attributes; prometheus.yaml under
-// deploy/ promotes them.
-const labelService = "service_name"
-
-// label is an attribute key as Prometheus spells it.
-func label(attribute string) string {
-	return strings.ReplaceAll(attribute, ".", "_")
-}
+// label is an attribute key as Prometheus spells it. Those of resources are
+// labels too where prometheus.yaml under deploy/ promotes them.
+func label(attribute string) string { return names.PrometheusLabel(attribute) }
 
 // ofRun selects a client metric of the chosen run, and of the chosen phases
 // where the metric knows its phase.
@@ -32,7 +27,7 @@ func ofRun(m names.Metric) string {
 // than one run carries no run id, so an absent one matches too ("$run|"); the
 // time range then says which run is meant.
 func ofTarget(m names.Metric) string {
-	return fmt.Sprintf(`%s{%s="$service",%s=~"$run|"}`, m.Prometheus(), labelService, label(names.AttrRunID))
+	return fmt.Sprintf(`%s{%s="$service",%s=~"$run|"}`, m.Prometheus(), label(names.AttrService), label(names.AttrRunID))
 }
 
 // inPhase keeps the points at which a chosen phase of the run was active. A

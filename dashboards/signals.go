@@ -43,7 +43,7 @@ func slowTable() Panel {
 // test labels still shows while all phases are chosen: an absent label matches
 // "$run|" and ".*".
 func samplesOf(phase string) string {
-	return fmt.Sprintf(`{%s="$service",%s=~"$run|",%s=~"%s"}`, labelService, names.LabelRunID, names.LabelPhase, phase)
+	return fmt.Sprintf(`{%s="$service",%s=~"$run|",%s=~"%s"}`, label(names.AttrService), names.LabelRunID, names.LabelPhase, phase)
 }
 
 func flame(title, description, phase string) Panel {

@@ -68,7 +68,7 @@ func reportVariable() Variable {
 }
 
 func serviceVariable() Variable {
-	query := fmt.Sprintf("label_values(%s,%s)", names.ServerDuration.Prometheus(), labelService)
+	query := fmt.Sprintf("label_values(%s,%s)", names.ServerDuration.Prometheus(), label(names.AttrService))
 	return labelVariable("service", "Target", "The service under test, by its service.name.", query)
 }
 

@@ -91,7 +91,7 @@ func headerOf(list, key string) string {
 func newResource(ctx context.Context, o Options) (*resource.Resource, error) {
 	attributes := []attribute.KeyValue{attribute.String("service.instance.id", newUUID())}
 	if o.Service != "" {
-		attributes = append(attributes, attribute.String("service.name", o.Service))
+		attributes = append(attributes, attribute.String(names.AttrService, o.Service))
 	}
 	if o.Version != "" {
 		attributes = append(attributes, attribute.String("service.version", o.Version))
@@ -105,7 +105,7 @@ func newResource(ctx context.Context, o Options) (*resource.Resource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe this service: %w: check %s and %s", err, names.EnvServiceName, names.EnvResource)
 	}
-	if attributeOf(res, "service.name") != "" {
+	if attributeOf(res, names.AttrService) != "" {
 		return res, nil
 	}
 	res, err = resource.Merge(resource.Default(), res)

@@ -220,11 +220,12 @@ func (h *hub) share(job *upstream.UploadJob, p *profile.Profile) {
 	h.changed = make(chan struct{})
 }
 
-// keep puts a segment on the ring and lets the oldest go; h.mu is held.
+// keep puts a segment on the ring and lets the oldest go, but never the newest;
+// h.mu is held.
 func (h *hub) keep(s segment) {
 	h.ring = append(h.ring, s)
 	h.ringHas += len(s.data)
-	for h.ringHas > ringBytes || s.until.Sub(h.ring[0].until) > ringAge {
+	for len(h.ring) > 1 && (h.ringHas > ringBytes || s.until.Sub(h.ring[0].until) > ringAge) {
 		h.ringHas -= len(h.ring[0].data)
 		h.ring[0].data = nil
 		h.ring = h.ring[1:]

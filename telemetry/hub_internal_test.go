@@ -227,6 +227,10 @@ func TestTheRingIsBounded(t *testing.T) {
 	if len(h.ring) != 4 || h.ringHas > ringBytes {
 		t.Errorf("%d segments of %d bytes", len(h.ring), h.ringHas)
 	}
+	h.keep(segment{from: at, until: at.Add(time.Second), data: make([]byte, ringBytes+1)})
+	if len(h.ring) != 1 || h.ringHas != ringBytes+1 {
+		t.Errorf("one that is larger than all may be: %d segments of %d bytes", len(h.ring), h.ringHas)
+	}
 	feed(h, made([]string{"x"}, 1), at, at.Add(time.Second))
 	bad := &session{hub: h, jobs: make(chan *upstream.UploadJob, 1), begun: make(chan struct{})}
 	bad.Upload(&upstream.UploadJob{Profile: []byte("nonsense"), StartTime: at, EndTime: at.Add(2 * time.Second)})

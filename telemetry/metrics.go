@@ -40,7 +40,7 @@ func (t *Telemetry) startMetrics(ctx context.Context, res *resource.Resource) er
 	reading := []sdkmetric.PeriodicReaderOption{
 		sdkmetric.WithProducer(runtime.NewProducer(producing...)), sdkmetric.WithProducer(newPauses(time.Now())),
 	}
-	if os.Getenv("OTEL_METRIC_EXPORT_INTERVAL") == "" {
+	if os.Getenv(names.EnvMetricInterval) == "" {
 		reading = append(reading, sdkmetric.WithInterval(metricInterval))
 	}
 	t.metrics = sdkmetric.NewMeterProvider(

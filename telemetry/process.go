@@ -52,8 +52,8 @@ func observeCPU(m metric.Meter) error {
 	if err != nil {
 		return err
 	}
-	user := metric.WithAttributeSet(attribute.NewSet(attribute.String("cpu.mode", "user")))
-	system := metric.WithAttributeSet(attribute.NewSet(attribute.String("cpu.mode", "system")))
+	user := metric.WithAttributeSet(attribute.NewSet(attribute.String(names.AttrCPUMode, "user")))
+	system := metric.WithAttributeSet(attribute.NewSet(attribute.String(names.AttrCPUMode, "system")))
 	used := utilization{}
 	_, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		cpu, err := processCPU()

@@ -28,7 +28,7 @@ const (
 func (t *Telemetry) startProfiles(env environment, res *resource.Resource) error {
 	h := t.hub
 	if len(env.profiles) > 0 { // what is not uploaded needs no name, which may be one that Pyroscope refuses
-		h.config.AppName = attributeOf(res, "service.name")
+		h.config.AppName = attributeOf(res, names.AttrService)
 	}
 	if id := attributeOf(res, names.AttrRunID); id != "" {
 		h.config.Tags = map[string]string{names.LabelRunID: id}

@@ -39,6 +39,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 // Options name the service. The environment beats them.
@@ -138,7 +140,7 @@ func (t *Telemetry) start(ctx context.Context, env environment, o Options) error
 	if err != nil {
 		return err
 	}
-	t.service = attributeOf(res, "service.name")
+	t.service = attributeOf(res, names.AttrService)
 	if env.flight {
 		if t.flight, err = startFlight(); err != nil {
 			return err

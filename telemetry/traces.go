@@ -9,6 +9,8 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 // Defaults of the span batcher. The SDK's own, 2048 spans every 5 s, lose
@@ -36,7 +38,7 @@ func (t *Telemetry) startTraces(ctx context.Context, res *resource.Resource) err
 	if os.Getenv("OTEL_BSP_MAX_QUEUE_SIZE") == "" {
 		batching = append(batching, sdktrace.WithMaxQueueSize(spanQueue))
 	}
-	if os.Getenv("OTEL_BSP_SCHEDULE_DELAY") == "" {
+	if os.Getenv(names.EnvSpanDelay) == "" {
 		batching = append(batching, sdktrace.WithBatchTimeout(spanDelay))
 	}
 	batcher := sdktrace.NewBatchSpanProcessor(&spanExporter{SpanExporter: otlp, t: t}, batching...)

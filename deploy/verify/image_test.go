@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 // buildLine is the go build of the Dockerfile.
@@ -67,7 +69,10 @@ func TestImageHoldsOneStaticBinaryThatFitsTheStack(t *testing.T) {
 		// Its variables are also for what is executed beside it.
 		flags += helpOf(t, binary, "run") + helpOf(t, binary, "doctor")
 		for variable := range s.Environment {
-			if flag, ok := strings.CutPrefix(variable, "TAILLIGHT_"); ok && flag != "PROFILE_ADDRESS" {
+			if variable == names.EnvProfileAddress || variable == names.EnvFaults {
+				continue // of no flag of that name
+			}
+			if flag, ok := strings.CutPrefix(variable, "TAILLIGHT_"); ok {
 				if flag = "--" + strings.ToLower(strings.ReplaceAll(flag, "_", "-")); !strings.Contains(flags, flag+" ") {
 					t.Errorf("%s: %s is the variable of no flag", name, variable)
 				}

@@ -184,7 +184,7 @@ func childEnv(environ []string, r *run, as role) []string {
 	})
 	return append(append(env, as.env...),
 		names.EnvOTLP+"="+r.signals.OTLP,
-		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+		names.EnvOTLPProtocol+"=http/protobuf",
 		names.EnvOTLPHeaders+"="+names.TokenHeader+"="+r.Token,
 		names.EnvResource+"="+names.AttrRunID+"="+r.ID,
 		"GOMAXPROCS="+strconv.Itoa(as.procs),

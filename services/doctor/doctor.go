@@ -182,23 +182,30 @@ type examination struct {
 func newExamination(o Options) (*examination, error) {
 	o.Since = cmp.Or(o.Since, time.Hour)
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	switch {
+	case o.Since < time.Second:
+		return nil, fmt.Errorf("looking back %s: give a second or more, such as 1h", o.Since)
+	case o.Timeout < 0:
+		return nil, fmt.Errorf("waiting %s for an answer: give a time such as 5s", o.Timeout)
+	}
 	d := Defaults()
 	for _, a := range []struct {
+		part    string
 		address *string
 		usual   string
 	}{
-		{&o.Addresses.Target, d.Target},
-		{&o.Addresses.Taillight, d.Taillight},
-		{&o.Addresses.Collector, d.Collector},
-		{&o.Addresses.Runs, d.Runs},
-		{&o.Addresses.Prometheus, d.Prometheus},
-		{&o.Addresses.Tempo, d.Tempo},
-		{&o.Addresses.Pyroscope, d.Pyroscope},
-		{&o.Addresses.Grafana, d.Grafana},
+		{partTarget, &o.Addresses.Target, d.Target},
+		{partTaillight, &o.Addresses.Taillight, d.Taillight},
+		{partCollector, &o.Addresses.Collector, d.Collector},
+		{partCollector, &o.Addresses.Runs, d.Runs},
+		{partPrometheus, &o.Addresses.Prometheus, d.Prometheus},
+		{partTempo, &o.Addresses.Tempo, d.Tempo},
+		{partPyroscope, &o.Addresses.Pyroscope, d.Pyroscope},
+		{partGrafana, &o.Addresses.Grafana, d.Grafana},
 	} {
 		base, err := baseURL(cmp.Or(*a.address, a.usual))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", a.part, err)
 		}
 		*a.address = base
 	}
@@ -238,6 +245,15 @@ func skipped(kind, name string, down []string) Check {
 	return Check{
 		Name: name, Kind: kind, Status: Unknown,
 		Detail: "not looked at: it needs " + strings.Join(down, ", "),
-		Remedy: "mend " + strings.Join(down, " and ") + " first",
+		Remedy: "mend " + listed(down) + " first",
 	}
+}
+
+// listed writes a, b and c.
+func listed(words []string) string {
+	last := max(0, len(words)-1)
+	if last == 0 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }

@@ -305,9 +305,15 @@ func TestNamedPartsAlone(t *testing.T) {
 	if _, err := doctor.Examine(t.Context(), o); err == nil || !strings.Contains(err.Error(), "tempo") {
 		t.Errorf("an unknown part: %v", err)
 	}
-	o = doctor.Options{Addresses: doctor.Addresses{Tempo: "http://"}}
-	if _, err := doctor.Examine(t.Context(), o); err == nil {
-		t.Error("an address without a host is taken")
+	for what, o := range map[string]doctor.Options{
+		"an address without a host": {Addresses: doctor.Addresses{Tempo: "http://"}},
+		"looking forward":           {Since: -time.Hour},
+		"looking back by nothing":   {Since: time.Millisecond},
+		"a wait of less than none":  {Timeout: -time.Second},
+	} {
+		if _, err := doctor.Examine(t.Context(), o); err == nil {
+			t.Errorf("%s is taken", what)
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func (x *examination) links(ctx context.Context) {
 		}
 		c, err := l.look(ctx)
 		if err != nil {
-			c = Check{Status: Broken, Detail: err.Error(), Remedy: "see the logs of " + strings.Join(l.needs, " and ") + ": docker compose logs " + strings.Join(l.needs, " ")}
+			c = Check{Status: Broken, Detail: err.Error(), Remedy: "see the logs of " + listed(l.needs) + ": docker compose logs " + strings.Join(l.needs, " ")}
 		}
 		c.Name, c.Kind = l.name, KindLink
 		x.add(c)
@@ -81,13 +81,13 @@ const (
 func (x *examination) lookForRun(ctx context.Context) (Check, error) {
 	m := names.RequestsSent
 	runs, err := x.instant(ctx, fmt.Sprintf("count by (%s) (last_over_time(%s[%ds]))",
-		promLabel(names.AttrRunID), m.Prometheus(), int(x.Since.Seconds())))
+		names.PrometheusLabel(names.AttrRunID), m.Prometheus(), int(x.Since.Seconds())))
 	if err != nil {
 		return Check{}, err
 	}
 	var ids []string
 	for i := range runs {
-		if id := runs[i].Labels[promLabel(names.AttrRunID)]; id != "" {
+		if id := runs[i].Labels[names.PrometheusLabel(names.AttrRunID)]; id != "" {
 			ids = append(ids, id)
 		}
 	}
@@ -231,13 +231,13 @@ func (x *examination) lookForTarget(ctx context.Context) (Check, error) {
 		return noRun(), nil
 	}
 	span := int(x.now.Sub(x.from).Seconds()) + 1
-	series, err := x.instant(ctx, fmt.Sprintf("count by (%s) (last_over_time(%s[%ds]))", serviceLabel, names.ServerDuration.Prometheus(), span))
+	series, err := x.instant(ctx, fmt.Sprintf("count by (%s) (last_over_time(%s[%ds]))", names.PrometheusLabel(names.AttrService), names.ServerDuration.Prometheus(), span))
 	if err != nil {
 		return Check{}, err
 	}
 	var services []string
 	for i := range series {
-		services = append(services, series[i].Labels[serviceLabel])
+		services = append(services, series[i].Labels[names.PrometheusLabel(names.AttrService)])
 	}
 	slices.Sort(services)
 	if len(services) == 0 {
@@ -249,8 +249,6 @@ func (x *examination) lookForTarget(ctx context.Context) (Check, error) {
 	}
 	return good("metrics of %s", x.service), nil
 }
-
-const serviceLabel = "service_name"
 
 func (x *examination) lookForExemplars(ctx context.Context) (Check, error) {
 	if x.report.Run == "" {

@@ -159,7 +159,7 @@ func (x *examination) exemplars(ctx context.Context, m names.Metric) ([]exemplar
 			if err != nil {
 				return nil, &fault{why: fmt.Sprintf("an exemplar of the value %q", e.Value), wrong: true}
 			}
-			out = append(out, exemplar{traceID: e.Labels["trace_id"], value: v, at: e.Timestamp})
+			out = append(out, exemplar{traceID: e.Labels[names.LabelTraceID], value: v, at: e.Timestamp})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b exemplar) int {
@@ -176,11 +176,8 @@ func (x *examination) exemplars(ctx context.Context, m names.Metric) ([]exemplar
 
 // ofRun selects a metric of the run that is followed.
 func (x *examination) ofRun(m names.Metric) string {
-	return fmt.Sprintf("%s{%s=%q}", m.Prometheus(), promLabel(names.AttrRunID), x.report.Run)
+	return fmt.Sprintf("%s{%s=%q}", m.Prometheus(), names.PrometheusLabel(names.AttrRunID), x.report.Run)
 }
-
-// promLabel is an attribute as Prometheus spells it.
-func promLabel(attribute string) string { return strings.ReplaceAll(attribute, ".", "_") }
 
 // attributes are OTLP's in JSON.
 type attributes []struct {
@@ -252,7 +249,7 @@ func (x *examination) trace(ctx context.Context, id string) (t seenTrace, ok boo
 					t.client = true
 				case "SPAN_KIND_SERVER":
 					t.server = true
-					t.service, t.profileID = r.Resource.Attributes.get("service.name"), span.Attributes.get(names.AttrProfileID)
+					t.service, t.profileID = r.Resource.Attributes.get(names.AttrService), span.Attributes.get(names.AttrProfileID)
 				}
 			}
 		}

@@ -84,10 +84,21 @@ func admitted(q *http.Request, token string) (status int, err error) {
 	if host != "localhost" && (err != nil || !named.IsLoopback()) {
 		return http.StatusMisdirectedRequest, fmt.Errorf("host %q is not this machine: call it 127.0.0.1", q.Host)
 	}
-	if from, err := netip.ParseAddrPort(q.RemoteAddr); err != nil || !from.Addr().Unmap().IsLoopback() {
+	if from, err := netip.ParseAddrPort(q.RemoteAddr); err != nil || !from.Addr().Unmap().IsLoopback() || passedOn(q.Header) {
 		return http.StatusForbidden, fmt.Errorf("only processes on the machine of serve start runs (docker compose exec taillight taillight run …), or those that know %s", names.EnvServeToken)
 	}
 	return 0, nil
+}
+
+// passedOn reports whether a proxy says that it asks for somebody else, who is
+// not on this machine because the proxy is.
+func passedOn(h http.Header) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if h.Get(name) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // order starts a run: 201 with its id, 409 with that of the run in its way.
@@ -193,9 +204,12 @@ func (r *runner) follow(w http.ResponseWriter, q *http.Request) {
 		if stream.Flush() != nil {
 			return
 		}
-		n += len(events)
-		if len(events) > 0 && events[len(events)-1].kind == eventEnd {
-			return
+		if len(events) > 0 {
+			last := events[len(events)-1]
+			if last.kind == eventEnd {
+				return
+			}
+			n = last.number + 1
 		}
 		select {
 		case <-more:

@@ -71,6 +71,12 @@ func TestWhoMayStartARun(t *testing.T) {
 		"another page":      {header("Origin", "http://evil.example"), 403},
 		"cross-site":        {header("Sec-Fetch-Site", "cross-site"), 403},
 		"a form":            {header("Content-Type", "text/plain"), 415},
+		"through a proxy":   {header("X-Forwarded-For", "203.0.113.7"), 403},
+		"through another":   {header("Via", "1.1 proxy"), 403},
+		"a proxy's token": {func(q *http.Request) {
+			q.Header.Set("X-Forwarded-For", "203.0.113.7")
+			q.Header.Set("Authorization", "Bearer s3cret")
+		}, 409},
 	} {
 		for _, path := range []string{names.PathRuns, names.PathRuns + "/20261124-000000-busy/stop"} {
 			want := c.want

@@ -18,6 +18,7 @@ import (
 
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/services/bench"
+	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -35,9 +36,12 @@ type client struct {
 const requestWait = 30 * time.Second
 
 // checkServed refuses the flags that serve alone decides on.
-func (o *runOptions) checkServed() error {
+func (o *runOptions) checkServed(planted faults.Set) error {
 	if u, err := url.Parse(o.serve); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return usageError{fmt.Errorf("--serve %s: give an address such as http://127.0.0.1:8089", o.serve)}
+	}
+	if len(planted.Faults) > 0 && !o.flags.Changed("fault") {
+		return usageError{fmt.Errorf("%s=%s with --serve: the target is not started by this command; unset it, or leave --serve out", names.EnvFaults, planted)}
 	}
 	for _, flag := range []string{"out", "admin", "forward-otlp", "forward-profiles", "fault", "otlp", "otlp-grpc", "profiles"} {
 		if o.flags.Changed(flag) {

@@ -57,8 +57,8 @@ func (d *display) environment(s bench.Started) {
 	// Batches of the default 5 s would still be under way when the run ends,
 	// metrics of the default 60 s would mostly miss it, and points that are
 	// differences are not kept.
-	const settings = "OTEL_BSP_SCHEDULE_DELAY=500 OTEL_METRIC_EXPORT_INTERVAL=1000 OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"
-	const line = "  OTEL_EXPORTER_OTLP_ENDPOINT=%s OTEL_EXPORTER_OTLP_PROTOCOL=%s " + settings + "\n"
+	const settings = names.EnvSpanDelay + "=500 " + names.EnvMetricInterval + "=1000 " + names.EnvTemporality + "=cumulative"
+	const line = "  " + names.EnvOTLP + "=%s " + names.EnvOTLPProtocol + "=%s " + settings + "\n"
 	fmt.Fprint(d.out, "to see inside it, start the service with\n")
 	fmt.Fprintf(d.out, line, s.OTLP, "http/protobuf")
 	if s.GRPC != "" {

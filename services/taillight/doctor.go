@@ -54,6 +54,9 @@ func doctorCommand(w *world) *cobra.Command {
 }
 
 func examine(ctx context.Context, w *world, o *doctorOptions) error {
+	if o.wait < 0 {
+		return usageError{fmt.Errorf("--wait %s: give a time such as 2m", o.wait)}
+	}
 	ctx, _, stop := interrupted(ctx, func(int) {})
 	defer stop()
 	s := newStyle(w.stdout, w.getenv)

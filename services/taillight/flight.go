@@ -34,6 +34,9 @@ func flightCommand(w *world) *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if o.top < 0 {
+				return usageError{fmt.Errorf("--top %d: give a number of requests, or 0 for all", o.top)}
+			}
 			var errs []error
 			for i, name := range args {
 				if len(args) > 1 && !o.json {

@@ -83,7 +83,7 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 		return err
 	}
 	if o.serve != "" {
-		if err := o.checkServed(); err != nil {
+		if err := o.checkServed(planted); err != nil {
 			return err
 		}
 	}

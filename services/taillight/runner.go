@@ -38,14 +38,21 @@ type job struct {
 	done chan struct{}
 
 	mu      sync.Mutex
-	events  []event
+	events  []event       // all but what mostEvents leaves out, oldest first
+	told    int           // how many there were
 	changed chan struct{} // closed, and replaced, with every event
 }
 
+// mostEvents bounds how many a job keeps: above an hour of seconds. Of a longer
+// run the older half of its progress is forgotten, which only a reader who
+// comes late would see.
+const mostEvents = 4096
+
 // event is one thing that a run told, as it is sent to a reader.
 type event struct {
-	kind string
-	data []byte // JSON
+	number int // of the events before it
+	kind   string
+	data   []byte // JSON
 }
 
 // The kinds of events.
@@ -187,17 +194,24 @@ func (j *job) tell(kind string, what any) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.events = append(j.events, event{kind, data})
+	if len(j.events) >= mostEvents {
+		old := j.events[len(j.events)/2].number
+		// Into a new slice: readers hold the old one.
+		j.events = slices.DeleteFunc(slices.Clone(j.events), func(e event) bool { return e.kind == eventProgress && e.number < old })
+	}
+	j.events = append(j.events, event{j.told, kind, data})
+	j.told++
 	close(j.changed)
 	j.changed = make(chan struct{})
 }
 
-// after returns the events from the nth on, and what is closed when there are
-// more.
+// after returns the events numbered n and above, and what is closed when there
+// are more.
 func (j *job) after(n int) ([]event, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.events[n:len(j.events):len(j.events)], j.changed
+	from, _ := slices.BinarySearchFunc(j.events, n, func(e event, n int) int { return e.number - n })
+	return j.events[from:len(j.events):len(j.events)], j.changed
 }
 
 // autorun runs serve's own plan, once the host answers and no other run goes
@@ -225,7 +239,10 @@ func (r *runner) autorun(p *loadgen.Plan) error {
 			return err
 		}
 		<-j.done
-		return j.failure()
+		if err := j.failure(); !errors.Is(err, bench.ErrInterrupted) || r.ctx.Err() != nil {
+			return err
+		}
+		return nil // somebody stopped that run, not serve
 	}
 }
 

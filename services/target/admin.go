@@ -4,20 +4,33 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 )
 
+// adminPages is what / of the admin listener says.
+const adminPages = `/debug/pprof/  profiles
+/debug/flight  the execution trace of the last seconds
+/counts        requests, refusals, panics, lost telemetry
+/faults        GET shows, PUT arms, DELETE ends the faults
+/faults/log    whom what befell
+`
+
 // Admin returns the handler of the admin listener: pprof under /debug/pprof/,
 // the flight recording at /debug/flight, the service's counts at /counts, and
-// the faults at /faults, with their log at /faults/log. With Options.AdminToken every request
+// the faults at /faults, with their log at /faults/log; / lists them. With Options.AdminToken every request
 // must carry it as a bearer token; without, only requests that ask for a
 // loopback address or localhost are served, so that a web page that a browser
 // on this host shows cannot reach it under a name of its own.
 func Admin(o Options) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, adminPages) // fails only when the client has gone
+	})
 	mux.Handle("/debug/", o.Telemetry.AdminHandler())
 	mux.HandleFunc("GET /counts", func(w http.ResponseWriter, _ *http.Request) {
 		counts := o.Counts

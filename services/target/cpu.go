@@ -121,6 +121,9 @@ func (s *server) repeat(ctx context.Context, rec *telemetry.Recording, want samp
 				}
 			}
 		})
+		if err = ctx.Err(); err != nil {
+			return iterations, err // the samples may be there all the same, and nobody wants them
+		}
 		if n, err = rec.Samples(ctx); err != nil || n >= want.samples || !time.Now().Before(end) {
 			return iterations, err
 		}

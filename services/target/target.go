@@ -214,7 +214,7 @@ func (s *server) readyz(c *gin.Context) {
 }
 
 func (s *server) notFound(c *gin.Context) {
-	problem(c, http.StatusNotFound, "no such page: there are /, /profile, /workloads/{"+kindList()+"}, /healthz and /readyz")
+	problem(c, http.StatusNotFound, "no such page: there are /, /profile, /workloads/KIND (KIND is one of "+kindList()+"), /healthz and /readyz")
 }
 
 func (s *server) notAllowed(c *gin.Context) {

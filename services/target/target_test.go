@@ -15,6 +15,7 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/taillight-load/taillight/services/target"
+	"github.com/taillight-load/taillight/services/target/shop"
 )
 
 func get(t *testing.T, h http.Handler, path string, header ...string) *httptest.ResponseRecorder {
@@ -54,7 +55,7 @@ func TestRoutes(t *testing.T) {
 		"/workloads/wait?ms=-1":    {http.StatusBadRequest, "from 0 to 10000"},
 		"/workloads/wait?ms=1e1":   {http.StatusBadRequest, "from 0 to 10000"},
 		"/workloads/downstream":    {http.StatusBadRequest, "--downstream http://HOST:PORT"},
-		"/workloads/sleep":         {http.StatusNotFound, "cpu,alloc,lock,wait,downstream,mixed"},
+		"/workloads/sleep":         {http.StatusNotFound, "cpu, alloc, lock, wait, downstream, mixed"},
 		"/workloads/":              {http.StatusNotFound, "/profile"},
 		"/nothing":                 {http.StatusNotFound, "/profile"},
 		"/debug/pprof/":            {http.StatusNotFound, "/profile"},
@@ -281,7 +282,22 @@ func TestAdmin(t *testing.T) {
 			t.Errorf("Host %s: %d, want %d", host, w.Code, want)
 		}
 	}
+	// Each page that / names is there: 404 is of a page that needs what is not started.
+	all := target.Admin(target.Options{Shop: shop.New(shop.Options{})})
+	listed := get(t, all, "http://127.0.0.1:1/").Body.String()
+	if strings.Count(listed, "\n/") < 4 {
+		t.Errorf("/ says %q", listed)
+	}
+	for line := range strings.Lines(listed) {
+		path, _, _ := strings.Cut(line, " ")
+		if w := get(t, all, "http://127.0.0.1:1"+path); strings.Contains(w.Body.String(), "404 page not found") {
+			t.Errorf("/ names %s, which is not served", path)
+		}
+	}
 	guarded := target.Admin(target.Options{AdminToken: "secret"})
+	if w := get(t, guarded, "/"); w.Code != http.StatusUnauthorized {
+		t.Errorf("/ without the token: %d", w.Code)
+	}
 	for header, want := range map[string]int{
 		"": http.StatusUnauthorized, "Bearer ": http.StatusUnauthorized, "Bearer secre": http.StatusUnauthorized,
 		"secret": http.StatusUnauthorized, "Basic secret": http.StatusUnauthorized, "Bearer secret": http.StatusOK,

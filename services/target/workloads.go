@@ -58,7 +58,7 @@ func kindList() string {
 	for _, k := range kinds() {
 		names = append(names, k.name)
 	}
-	return strings.Join(names, ",")
+	return strings.Join(names, ", ")
 }
 
 // refusal is an error that a workload answers with a status of its own.

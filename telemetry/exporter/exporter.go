@@ -131,7 +131,7 @@ func New(ctx context.Context, opt Options) (*Exporter, error) {
 // of two runs never meet. OTEL_RESOURCE_ATTRIBUTES may add to it.
 func resourceOf(ctx context.Context, opt Options) (*resource.Resource, error) {
 	res, err := resource.New(ctx, resource.WithFromEnv(), resource.WithTelemetrySDK(), resource.WithAttributes(
-		attribute.String("service.name", names.ServiceTaillight),
+		attribute.String(names.AttrService, names.ServiceTaillight),
 		attribute.String("service.version", opt.Version),
 		attribute.String("service.instance.id", newUUID()),
 		attribute.String(names.AttrRunID, opt.RunID),

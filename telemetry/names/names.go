@@ -33,7 +33,7 @@ type Metric struct {
 // translation (UnderscoreEscapingWithSuffixes): dots become underscores, the
 // unit becomes a suffix, counters end in _total.
 func (m Metric) Prometheus() string {
-	n := strings.ReplaceAll(m.Name, ".", "_")
+	n := PrometheusLabel(m.Name)
 	switch m.Unit {
 	case "s":
 		n = suffixed(n, "_seconds")
@@ -49,6 +49,10 @@ func (m Metric) Prometheus() string {
 	}
 	return n
 }
+
+// PrometheusLabel returns an attribute key as Prometheus spells it, by the same
+// translation.
+func PrometheusLabel(attribute string) string { return strings.ReplaceAll(attribute, ".", "_") }
 
 func suffixed(n, suffix string) string {
 	if strings.HasSuffix(n, suffix) {
@@ -114,7 +118,7 @@ var (
 	}
 	ProcessCPUTime = Metric{
 		Name: "process.cpu.time", Kind: Counter, Unit: "s", Source: "target",
-		Description: "CPU seconds of the process, by mode.", Attributes: []string{"cpu.mode"},
+		Description: "CPU seconds of the process, by mode.", Attributes: []string{AttrCPUMode},
 	}
 	ProcessCPUUtilization = Metric{
 		Name: "process.cpu.utilization", Kind: Gauge, Unit: "1", Source: "target",
@@ -186,6 +190,8 @@ const (
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
 	AttrErrorType = "error.type"
+	AttrService   = "service.name" // resource attribute; a label in Prometheus too
+	AttrCPUMode   = "cpu.mode"
 	AttrProfileID = "pyroscope.profile.id" // of a span: the id that its CPU samples carry
 )
 
@@ -264,6 +270,10 @@ const (
 	EnvFaults         = "TAILLIGHT_FAULTS"          // faults of the bundled target, as --fault has them, separated by commas
 	EnvPyroscope      = "PYROSCOPE_SERVER_ADDRESS"  // first address that receives profiles
 	EnvOTLP           = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	EnvOTLPProtocol   = "OTEL_EXPORTER_OTLP_PROTOCOL"
+	EnvSpanDelay      = "OTEL_BSP_SCHEDULE_DELAY"     // ms between two batches of spans
+	EnvMetricInterval = "OTEL_METRIC_EXPORT_INTERVAL" // ms between two collections
+	EnvTemporality    = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 	EnvOTLPHeaders    = "OTEL_EXPORTER_OTLP_HEADERS"
 	EnvServiceName    = "OTEL_SERVICE_NAME"
 	EnvResource       = "OTEL_RESOURCE_ATTRIBUTES"

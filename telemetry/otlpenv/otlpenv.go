@@ -45,7 +45,7 @@ func On(s Signal) (bool, error) {
 	if err := CheckURL(name, endpoint); err != nil {
 		return false, err
 	}
-	name, protocol := either("OTEL_EXPORTER_OTLP_"+string(s)+"_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+	name, protocol := either("OTEL_EXPORTER_OTLP_"+string(s)+"_PROTOCOL", names.EnvOTLPProtocol)
 	if cmp.Or(protocol, spoken) != spoken {
 		return false, fmt.Errorf("%s=%s: only %s is sent: set it, and the endpoint's port for it, which is 4318 by custom where gRPC has 4317",
 			name, protocol, spoken)

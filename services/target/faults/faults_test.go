@@ -126,6 +126,7 @@ func TestJSON(t *testing.T) {
 		`{} {}`:       "more behind the object",
 		`[]`:          "does not fit",
 		``:            "an object is needed",
+		`lock=10ms`:   "at byte 1: an object is needed",
 	} {
 		err := (&faults.Set{}).UnmarshalJSON([]byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -254,20 +255,23 @@ func TestActive(t *testing.T) {
 }
 
 func TestTheLogKeepsTheNewest(t *testing.T) {
-	l := faults.NewLog(3)
+	var l faults.Log
 	if b := l.Book(); b.Hits == nil || len(b.Hits) != 0 {
 		t.Errorf("empty: %+v", b)
 	}
-	for i := range int64(8) {
-		l.Add(faults.Hit{At: i})
+	added := int64(0)
+	for _, upTo := range []int64{1, 3, faults.LogSize, faults.LogSize + 1, 3 * faults.LogSize, 3*faults.LogSize + 7} {
+		for ; added < upTo; added++ {
+			l.Add(faults.Hit{At: added})
+		}
 		b := l.Book()
-		kept := min(i+1, 3)
-		if b.Total != i+1 || b.Dropped != i+1-kept || int64(len(b.Hits)) != kept {
-			t.Fatalf("after %d: %+v", i+1, b)
+		kept := min(added, faults.LogSize)
+		if b.Total != added || b.Dropped != added-kept || int64(len(b.Hits)) != kept {
+			t.Fatalf("after %d: total %d, dropped %d, %d kept", added, b.Total, b.Dropped, len(b.Hits))
 		}
 		for j, h := range b.Hits {
-			if h.At != i+1-kept+int64(j) {
-				t.Errorf("after %d: %+v", i+1, b.Hits)
+			if h.At != added-kept+int64(j) {
+				t.Fatalf("after %d: hit %d is of %d", added, j, h.At)
 			}
 		}
 	}

@@ -75,14 +75,18 @@ func (s *Set) UnmarshalJSON(data []byte) error {
 
 // readable says of an error of the decoder where it is.
 func readable(err error) error {
+	const example = `an object is needed, such as {"faults": [{"knob": "lock", "amount": "10ms", "share": 0.02}]}`
 	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
 	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("%w, at byte %d: %s", syntax, syntax.Offset, example)
 	case errors.As(err, &kind):
 		return fmt.Errorf("%s: a %s does not fit there", cmp.Or(kind.Field, "the whole"), kind.Value)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("the object is broken off")
 	case errors.Is(err, io.EOF):
-		return errors.New(`an object is needed, such as {"faults": [{"knob": "lock", "amount": "10ms", "share": 0.02}]}`)
+		return errors.New(example)
 	}
 	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }

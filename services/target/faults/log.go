@@ -24,36 +24,29 @@ type Hit struct {
 	Error string `json:"error,omitempty"`
 }
 
-// DefaultLogSize is how many hits a log keeps: about 10 MB.
-const DefaultLogSize = 1 << 16
+// LogSize is how many hits a log keeps: about 10 MB.
+const LogSize = 1 << 16
 
-// Log keeps the newest hits. It is safe for use by several goroutines; its
-// zero value keeps DefaultLogSize.
+// Log keeps the newest LogSize hits. It is safe for use by several goroutines;
+// its zero value is ready.
 type Log struct {
 	mu    sync.Mutex
-	size  int
 	hits  []Hit
 	next  int // the oldest, once the log is full
 	total int64
 }
 
-// NewLog returns a log of the newest size hits.
-func NewLog(size int) *Log { return &Log{size: size} }
-
 // Add notes a hit.
 func (l *Log) Add(h Hit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.size == 0 {
-		l.size = DefaultLogSize
-	}
 	l.total++
-	if len(l.hits) < l.size {
+	if len(l.hits) < LogSize {
 		l.hits = append(l.hits, h)
 		return
 	}
 	l.hits[l.next] = h
-	l.next = (l.next + 1) % l.size
+	l.next = (l.next + 1) % LogSize
 }
 
 // Window notes a fault of the clock that began at a time and has just ended.
