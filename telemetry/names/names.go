@@ -186,7 +186,9 @@ const (
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
 	AttrErrorType = "error.type"
-	AttrProfileID = "pyroscope.profile.id" // of a span: the id that its CPU samples carry
+	AttrService   = "service.version"         // resource attribute: the build of the service
+	AttrRuntime   = "process.runtime.version" // same: the version of its language
+	AttrProfileID = "pyroscope.profile.id"    // of a span: the id that its CPU samples carry
 )
 
 // Baggage keys that every request carries. The k6 keys let a target that
