@@ -94,6 +94,9 @@ func (m Measure) Title() string {
 	return "response " + string(m)
 }
 
+// timed reports whether a generator that is late spoils the measure.
+func (m Measure) timed() bool { return m.quantile() > 0 || m == Rate }
+
 // share reports whether the measure is a share, which is often 0 and compared
 // by difference, not by ratio.
 func (m Measure) share() bool { return m == Errors }

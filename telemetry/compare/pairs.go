@@ -14,8 +14,9 @@ type Pair struct {
 	First string `json:"first"` // a or b: which was run first
 	A     Values `json:"a"`
 	B     Values `json:"b"`
-	// Dropped says why the pair does not count; "" when it does.
-	Dropped string `json:"dropped,omitempty"`
+	// Late says why the pair's times do not count, when the generator disturbed
+	// one of its runs; "" when they do. What CPU a request costs it still tells.
+	Late string `json:"late,omitempty"`
 }
 
 // Answer is what the pairs say about a measure.
@@ -43,8 +44,8 @@ type Options struct {
 // Judgement is what pairs of runs say.
 type Judgement struct {
 	Margin  float64  `json:"margin"`
-	Pairs   int      `json:"pairs"`   // that count
-	Dropped int      `json:"dropped"` // that do not
+	Pairs   int      `json:"pairs"`
+	Late    int      `json:"late"` // of them, whose times do not count
 	Effects []Effect `json:"effects"` // the primary measures first
 	Answer  Answer   `json:"answer"`
 	// More is about how many more pairs would decide; 0 when it is decided.
@@ -57,7 +58,8 @@ type Judgement struct {
 type Effect struct {
 	Measure Measure   `json:"measure"`
 	Primary bool      `json:"primary"`
-	Ratios  []float64 `json:"ratios,omitempty"` // B over A, of each pair; of a share none
+	Pairs   int       `json:"pairs"`            // that have the measure
+	Ratios  []float64 `json:"ratios,omitempty"` // B over A, of each of them; of a share none
 	A       float64   `json:"a"`                // the median of the runs
 	B       float64   `json:"b"`
 	// Ratio is the Hodges-Lehmann estimate of B over A, with the interval that
@@ -81,8 +83,8 @@ type Effect struct {
 // level is the chance of a false difference that the primary measures share.
 const level = 1 - Confidence
 
-// ErrNoPairs is of pairs of which none counts.
-var ErrNoPairs = errors.New("no pair of runs counts")
+// ErrNoPairs is of a judgement without pairs.
+var ErrNoPairs = errors.New("no pair of runs is whole")
 
 // LeastPairs returns how many pairs a difference needs to show at all when so
 // many primary measures are looked at: signs can only be flipped so many ways.
@@ -90,24 +92,22 @@ func LeastPairs(primary int) int {
 	return 1 + int(math.Ceil(math.Log2(float64(max(1, primary))/level)-1e-12))
 }
 
-// Judge tells what the pairs say. With none that counts the error is
-// ErrNoPairs.
+// Judge tells what the pairs say. With none the error is ErrNoPairs.
 func Judge(pairs []Pair, o Options) (*Judgement, error) {
 	if o.Margin <= 0 {
 		o.Margin = DefaultMargin
 	}
 	j := &Judgement{Margin: o.Margin}
-	var used []Pair
-	for _, p := range pairs {
-		if p.Dropped == "" {
-			used = append(used, p)
-		}
-	}
-	if j.Pairs, j.Dropped = len(used), len(pairs)-len(used); j.Pairs == 0 {
+	if j.Pairs = len(pairs); j.Pairs == 0 {
 		return nil, ErrNoPairs
 	}
+	for i := range pairs {
+		if pairs[i].Late != "" {
+			j.Late++
+		}
+	}
 	for _, m := range Measures() {
-		if e, ok := effect(m, used); ok {
+		if e, ok := effect(m, pairs); ok {
 			j.Effects = append(j.Effects, e)
 		}
 	}
@@ -116,16 +116,16 @@ func Judge(pairs []Pair, o Options) (*Judgement, error) {
 	return j, nil
 }
 
-// effect takes a measure that every pair has; others are left out, for the
-// pairs that have it may be the odd ones.
+// effect takes a measure over the pairs that have it on both sides, and reports
+// whether there are any.
 func effect(m Measure, pairs []Pair) (Effect, bool) {
 	e := Effect{Measure: m, Primary: m.Primary(), Answer: Undecided, P: 1, Adjusted: 1}
 	var as, bs, changes []float64
 	for _, p := range pairs {
 		a, okA := p.A[m]
 		b, okB := p.B[m]
-		if !okA || !okB || !m.share() && !(a > 0 && b > 0) {
-			return e, false
+		if !okA || !okB || p.Late != "" && m.timed() || !m.share() && !(a > 0 && b > 0) {
+			continue
 		}
 		as, bs = append(as, a), append(bs, b)
 		if m.share() {
@@ -134,6 +134,9 @@ func effect(m Measure, pairs []Pair) (Effect, bool) {
 		}
 		changes = append(changes, math.Log(b/a))
 		e.Ratios = append(e.Ratios, b/a)
+	}
+	if e.Pairs = len(as); e.Pairs == 0 {
+		return e, false
 	}
 	e.A, e.B = median(as), median(bs)
 	e.P = stats.SignFlip(changes)
@@ -221,13 +224,14 @@ func (e *Effect) power(margin float64, primary int) {
 // all must be the same or faster for an all-clear.
 func (j *Judgement) decide() {
 	j.Answer = Undecided
-	primary, slower, faster, clear := 0, 0, 0, 0
+	primary, slower, faster, clear, timed := 0, 0, 0, 0, false
 	for i := range j.Effects {
 		e := &j.Effects[i]
 		if !e.Primary {
 			continue
 		}
 		primary++
+		timed = timed || e.Measure == P95
 		switch e.Answer {
 		case Slower:
 			slower++
@@ -241,10 +245,11 @@ func (j *Judgement) decide() {
 		}
 	}
 	switch {
-	case primary == 0:
-		j.Unfit = "no pair has a p95 or the CPU per request"
 	case slower > 0:
 		j.Answer = Slower
+	case !timed:
+		// Nobody is told that a service is as fast whose times nobody knows.
+		j.Unfit, j.More = "no pair has a p95", 0
 	case clear == primary && faster > 0:
 		j.Answer = Faster
 	case clear == primary:

@@ -66,40 +66,43 @@ func TestLeastPairs(t *testing.T) {
 	}
 }
 
-func TestDroppedPairsDoNotCount(t *testing.T) {
-	pairs := pairsOf(1.08, 1.07, 1.1, 1.09, 1.08, 1.06, 1.08, 1.07)
-	odd := pairsOf(0.2)[0]
-	odd.Dropped = "the generator was late"
-	j := judge(t, append(pairs, odd))
-	if j.Pairs != 8 || j.Dropped != 1 || j.Answer != compare.Slower {
+// Of a run that the generator disturbed the times tell nothing, the CPU does.
+func TestLatePairs(t *testing.T) {
+	pairs := pairsOf(1, 1, 1, 1, 1, 1, 1, 1, 1)
+	for i := range pairs {
+		pairs[i].B[compare.CPU] *= 1.1
+	}
+	odd := &pairs[8]
+	odd.Late, odd.B[compare.P95] = "the generator was late", 5
+	j := judge(t, pairs)
+	if j.Pairs != 9 || j.Late != 1 || j.Answer != compare.Slower || j.Effects[0].Pairs != 8 || j.Effects[0].Ratio != 1 || j.Effects[1].Pairs != 9 {
 		t.Errorf("%+v", j)
 	}
-	if !strings.Contains(j.Sentence(), "8 pairs, 1 dropped") {
+	if !strings.Contains(j.Sentence(), "9 pairs, the times of 1 do not count") {
 		t.Error(j.Sentence())
 	}
-	if _, err := compare.Judge([]compare.Pair{odd}, compare.Options{}); !errors.Is(err, compare.ErrNoPairs) {
-		t.Errorf("none counts: %v", err)
+	for i := range pairs {
+		pairs[i].Late, pairs[i].B[compare.CPU] = "late", 0.003
+	}
+	if j = judge(t, pairs); j.Answer != compare.Undecided || j.Unfit == "" {
+		t.Errorf("the same CPU, and no time that counts: %s", j.Sentence())
+	}
+	if _, err := compare.Judge(nil, compare.Options{}); !errors.Is(err, compare.ErrNoPairs) {
+		t.Errorf("of none: %v", err)
 	}
 }
 
-// A measure that some pair lacks is not judged by the others.
-func TestMeasureOfSomePairsOnly(t *testing.T) {
-	pairs := pairsOf(1.08, 1.07, 1.1, 1.09, 1.08, 1.06, 1.08, 1.07)
-	delete(pairs[3].B, compare.P95)
-	for _, e := range judge(t, pairs).Effects {
-		if e.Measure == compare.P95 {
-			t.Error("p95 was judged by 7 of 8 pairs")
-		}
-	}
+func TestErrorsAreDifferences(t *testing.T) {
+	pairs := pairsOf(1, 1, 1, 1, 1, 1, 1, 1)
 	for i := range pairs {
-		pairs[i].A, pairs[i].B = compare.Values{compare.Errors: 0}, compare.Values{compare.Errors: 0.01}
+		pairs[i].A[compare.Errors], pairs[i].B[compare.Errors] = 0, 0.01
 	}
 	j := judge(t, pairs)
-	if j.Answer != compare.Undecided || j.Unfit == "" {
-		t.Errorf("without a primary measure: %s, %q", j.Answer, j.Unfit)
-	}
-	if e := j.Effects[0]; !e.Significant || e.P != 2.0/256 {
+	if e := j.Effects[2]; e.Measure != compare.Errors || !e.Significant || e.P != 2.0/256 || e.Ratio != 0 {
 		t.Errorf("errors in every B: %+v", e)
+	}
+	if j.Answer != compare.Same {
+		t.Errorf("a secondary measure decides nothing: %s", j.Answer)
 	}
 }
 

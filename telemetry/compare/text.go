@@ -29,8 +29,8 @@ func (j *Judgement) Sentence() string {
 		head += fmt.Sprintf(": about %d more %s needed", j.More, plural(j.More, "pair is", "pairs are"))
 	}
 	text := fmt.Sprintf("%s (%d %s", head, j.Pairs, plural(j.Pairs, "pair", "pairs"))
-	if j.Dropped > 0 {
-		text += fmt.Sprintf(", %d dropped", j.Dropped)
+	if j.Late > 0 {
+		text += fmt.Sprintf(", the times of %d do not count", j.Late)
 	}
 	text += ")"
 	if len(said) > 0 {

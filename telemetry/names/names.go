@@ -186,7 +186,7 @@ const (
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
 	AttrErrorType = "error.type"
-	AttrService   = "service.version"         // resource attribute: the build of the service
+	AttrBuild     = "service.version"         // resource attribute: the build of the service
 	AttrRuntime   = "process.runtime.version" // same: the version of its language
 	AttrProfileID = "pyroscope.profile.id"    // of a span: the id that its CPU samples carry
 )
