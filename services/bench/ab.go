@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -233,31 +232,14 @@ func checkArms(cfg *ABConfig) error {
 	return nil
 }
 
-// FirstArms returns which arm each pair begins with: blocks of two pairs, ABBA
-// or BAAB, so that what drifts evenly cancels within a block; which of the two
-// is drawn, so that nothing periodic keeps step.
-func FirstArms(pairs int, seed uint64) []string {
-	random := rand.New(rand.NewPCG(0x61622d6f72646572, seed))
-	out := make([]string, 0, pairs+1)
-	for len(out) < pairs {
-		block := []string{"A", "B"}
-		if random.IntN(2) == 1 {
-			block = []string{"B", "A"}
-		}
-		out = append(out, block...)
-	}
-	return out[:pairs]
-}
-
 func (t *ab) pairs(ctx context.Context) error {
-	first := FirstArms(t.Pairs, t.Seed)
-	for i, arm := range first {
-		second := map[string]string{"A": "B", "B": "A"}[arm]
+	for i, order := range compare.Order(t.Pairs, t.Seed) {
+		first, second := order[:1], order[1:]
 		if i%2 == 0 && i > 0 {
 			t.result.Order += " "
 		}
-		t.result.Order += arm + second
-		if err := t.pair(ctx, i+1, arm, second); err != nil {
+		t.result.Order += order
+		if err := t.pair(ctx, i+1, first, second); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {

@@ -3,10 +3,27 @@ package compare
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/taillight-load/taillight/loadgen/stats"
 )
+
+// Order returns the order of the arms within each pair, AB or BA: blocks of two
+// pairs, ABBA or BAAB, so that what drifts evenly cancels within a block. Which
+// of the two is drawn, so that nothing periodic keeps step.
+func Order(pairs int, seed uint64) []string {
+	random := rand.New(rand.NewPCG(0x61622d6f72646572, seed))
+	out := make([]string, 0, pairs+1)
+	for len(out) < pairs {
+		if random.IntN(2) == 0 {
+			out = append(out, "AB", "BA")
+		} else {
+			out = append(out, "BA", "AB")
+		}
+	}
+	return out[:pairs]
+}
 
 // Pair is one run of each arm, made one after the other, so that what drifts
 // changes both.
@@ -45,7 +62,7 @@ type Options struct {
 type Judgement struct {
 	Margin  float64  `json:"margin"`
 	Pairs   int      `json:"pairs"`
-	Late    int      `json:"late"` // of them, whose times do not count
+	Late    int      `json:"late"`    // of them, whose times do not count
 	Effects []Effect `json:"effects"` // the primary measures first
 	Answer  Answer   `json:"answer"`
 	// More is about how many more pairs would decide; 0 when it is decided.
@@ -247,6 +264,8 @@ func (j *Judgement) decide() {
 	switch {
 	case slower > 0:
 		j.Answer = Slower
+	case j.failsMore():
+		j.Unfit, j.More = "more requests of B fail or go unsent, so that its times say less", 0
 	case !timed:
 		// Nobody is told that a service is as fast whose times nobody knows.
 		j.Unfit, j.More = "no pair has a p95", 0
@@ -258,6 +277,16 @@ func (j *Judgement) decide() {
 	if j.Answer != Undecided {
 		j.More = 0
 	}
+}
+
+// failsMore reports whether B answers fewer requests by more than chance.
+func (j *Judgement) failsMore() bool {
+	for i := range j.Effects {
+		if e := &j.Effects[i]; e.Measure == Errors {
+			return e.Significant && e.B > e.A
+		}
+	}
+	return false
 }
 
 func median(values []float64) float64 {
