@@ -131,17 +131,18 @@ func (b *blocks) add(s *archive.Second) {
 			c.Add(s.Steps[i].Counts)
 		}
 	}
-	from, to := float64(s.Start)/1e9, float64(s.End)/1e9
-	within := 0.0
-	for _, p := range b.phases {
-		within += max(0, min(to, p.End)-max(from, p.Start))
-	}
+	within, cpu, known := b.overlap(s)
+	answers := float64(c.Completed + c.Failed)
 	// A sliver is no second of its own: drawn as one it would weigh as much.
 	const whole = 0.5
 	if within < whole && len(b.out) > 0 {
 		last := &b.out[len(b.out)-1]
 		last.Seconds += within
 		count(last, c)
+		if last.CPUFor > 0 {
+			last.CPU += cpu
+			last.CPUFor += answers
+		}
 		b.of = append(b.of, len(b.out)-1)
 		return
 	}
@@ -151,18 +152,35 @@ func (b *blocks) add(s *archive.Second) {
 	}
 	block := compare.Block{Seconds: within}
 	count(&block, c)
-	// CPU is known for whole seconds: it cannot be told who caused what of one
-	// that the warm-up has a part in.
-	if within > 0.9*(to-from) {
-		start := b.run.Started.UnixNano()
-		before, ok := b.clock(start + s.Start)
-		after, okToo := b.clock(start + s.End)
-		if ok && okToo {
-			block.CPU, block.CPUFor = after-before, float64(c.Completed+c.Failed)
-		}
+	// What the warm-up leaves to be done is in the first second's CPU, and what
+	// is left to be done at the end is not in the last one's: they are alike.
+	if known {
+		block.CPU, block.CPUFor = cpu, answers
 	}
 	b.out = append(b.out, block)
 	b.of = append(b.of, len(b.out)-1)
+}
+
+// overlap returns how much of a second lies in the phases, in seconds, and the
+// CPU that the service used meanwhile, if known.
+func (b *blocks) overlap(s *archive.Second) (within, cpu float64, known bool) {
+	known = true
+	for _, p := range b.phases {
+		from, to := max(s.Start, int64(p.Start*1e9)), min(s.End, int64(p.End*1e9))
+		if to <= from {
+			continue
+		}
+		within += float64(to-from) / 1e9
+		start := b.run.Started.UnixNano()
+		before, ok := b.clock(start + from)
+		after, okToo := b.clock(start + to)
+		if !ok || !okToo {
+			known = false
+			continue
+		}
+		cpu += after - before
+	}
+	return within, cpu, known
 }
 
 func count(b *compare.Block, c loadgen.Counts) {

@@ -223,5 +223,5 @@ func Change(ratio float64) string {
 	case math.Abs(v) >= 99.5:
 		return fmt.Sprintf("%+.0f %%", v)
 	}
-	return fmt.Sprintf("%+.1f %%", v)
+	return fmt.Sprintf("%+.1f %%", math.Round(10*v)/10+0) // the sum turns -0 into 0
 }
