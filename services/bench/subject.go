@@ -38,7 +38,8 @@ type subject struct {
 	owned  sync.WaitGroup
 
 	enough  chan struct{} // ends the sampling
-	cpu     []cpuPoint    // read after the sampling
+	sampled chan struct{} // closed at its end
+	cpu     []cpuPoint    // read after it
 	stopped bool
 }
 
@@ -61,7 +62,7 @@ func serve(ctx context.Context, command []string, signals *Signals) (*subject, e
 	for i, arg := range command {
 		argv[i] = place.Replace(arg)
 	}
-	s := &subject{addr: addr, said: &tail{}, exited: make(chan struct{}), enough: make(chan struct{})}
+	s := &subject{addr: addr, said: &tail{}, exited: make(chan struct{}), enough: make(chan struct{}), sampled: make(chan struct{})}
 	// Not bound to ctx: stop ends it, once its answers are in.
 	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	s.cmd.Env = serviceEnv(os.Environ(), signals)
@@ -124,18 +125,22 @@ func (s *subject) ended() error {
 	return fmt.Errorf("%s ended by itself (%w)%s", s.cmd.Path, how, s.said.said())
 }
 
-// sample notes the CPU time of the service's processes.
+// sample notes the CPU time of the service's processes, a last time at the end.
 func (s *subject) sample() {
+	defer close(s.sampled)
 	tick := time.NewTicker(cpuEvery)
 	defer tick.Stop()
-	for {
+	for last := false; ; {
 		if seconds, ok := treeCPU(s.cmd.Process.Pid); ok {
 			s.cpu = append(s.cpu, cpuPoint{time.Now().UnixNano(), seconds})
+		}
+		if last {
+			return
 		}
 		select {
 		case <-tick.C:
 		case <-s.enough:
-			return
+			last = true
 		case <-s.exited:
 			return
 		}
@@ -163,6 +168,7 @@ func (s *subject) stop(cut <-chan struct{}) {
 	}
 	s.stopped = true
 	close(s.enough)
+	<-s.sampled
 	s.terminate()
 	late := time.NewTimer(termWait)
 	defer late.Stop()

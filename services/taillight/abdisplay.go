@@ -82,18 +82,19 @@ func pairLine(number, of int, p compare.Pair) string {
 	if p.First == "b" {
 		order = "BA"
 	}
-	line := fmt.Sprintf("pair %d of %d  %s", number, of, order)
+	var line strings.Builder
+	fmt.Fprintf(&line, "pair %d of %d  %s", number, of, order)
 	for _, m := range []compare.Measure{compare.P95, compare.CPU} {
 		a, okA := p.A[m]
 		b, okB := p.B[m]
 		if okA && okB && a > 0 {
-			line += fmt.Sprintf("   %s %s -> %s ms  %s", m.Title(), ms(a), ms(b), compare.Change(b/a))
+			fmt.Fprintf(&line, "   %s %s -> %s ms  %s", m.Title(), ms(a), ms(b), compare.Change(b/a))
 		}
 	}
 	if p.Late != "" {
-		line += "   the times do not count: the generator was late"
+		line.WriteString("   the times do not count: the generator was late")
 	}
-	return line
+	return line.String()
 }
 
 func (d *abDisplay) say(line string) {
