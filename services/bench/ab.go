@@ -180,8 +180,8 @@ type ab struct {
 func AB(ctx context.Context, cfg ABConfig) (*ABResult, error) {
 	cfg.Pairs = cmp.Or(cfg.Pairs, DefaultPairs)
 	cfg.Plan = cfg.Plan.WithDefaults()
-	if err := checkArms(&cfg); err != nil {
-		return nil, err
+	if err := checkArms(ctx, &cfg); err != nil {
+		return nil, interruptedOr(ctx, err)
 	}
 	id, err := NewID(time.Now())
 	if err != nil {
@@ -218,15 +218,23 @@ func AB(ctx context.Context, cfg ABConfig) (*ABResult, error) {
 	return t.conclude(ctx)
 }
 
-func checkArms(cfg *ABConfig) error {
+// checkArms reports what keeps a window from being run, while that costs no
+// test.
+func checkArms(ctx context.Context, cfg *ABConfig) error {
 	plan := cfg.Plan
 	for _, arm := range []Arm{cfg.A, cfg.B} {
-		plan.Target = arm.URL
-		if len(arm.Command) > 0 {
+		stands := len(arm.Command) == 0
+		if plan.Target = arm.URL; !stands {
 			plan.Target = "http://127.0.0.1:1"
 		}
 		if err := plan.Check(); err != nil {
 			return err
+		}
+		if !stands {
+			continue
+		}
+		if err := dialOnce(ctx, arm.URL); err != nil {
+			return fmt.Errorf("%s: %w: start the service, or give another URL", arm.URL, err)
 		}
 	}
 	return nil

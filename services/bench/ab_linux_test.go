@@ -3,11 +3,14 @@ package bench
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -177,6 +180,30 @@ func TestABMeasuresTheWindow(t *testing.T) {
 	}
 	if _, err := AB(t.Context(), ABConfig{A: arm, B: arm, Plan: abPlan(), Pairs: 2, Dir: dir}); err == nil || !strings.Contains(err.Error(), "holds an A/B test already") {
 		t.Errorf("a test over another: %v", err)
+	}
+}
+
+// Of services that stand, and tell nothing, there is the response time alone.
+func TestABOfURLs(t *testing.T) {
+	var asked [2]atomic.Int64
+	var urls [2]string
+	for i := range asked {
+		server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked[i].Add(1) }))
+		defer server.Close()
+		urls[i] = server.URL
+	}
+	r, err := AB(t.Context(), ABConfig{A: Arm{URL: urls[0]}, B: Arm{URL: urls[1]}, Plan: abPlan(), Pairs: 1, Dir: filepath.Join(t.TempDir(), "ab")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := asked[0].Load(), asked[1].Load(); a != 30 || b != 30 {
+		t.Errorf("%d and %d requests, want 30 each", a, b)
+	}
+	if _, ok := r.Pairs[0].A[compare.CPU]; ok || len(r.Warnings) == 0 || !strings.Contains(r.Warnings[0], "the CPU per request is unknown") {
+		t.Errorf("%v %q", r.Pairs[0], r.Warnings)
+	}
+	if r.Pairs[0].A[compare.P95] <= 0 || r.Pairs[0].A[compare.Errors] != 0 {
+		t.Errorf("%v", r.Pairs[0].A)
 	}
 }
 

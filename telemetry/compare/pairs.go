@@ -268,7 +268,9 @@ func (j *Judgement) decide() {
 		j.Unfit, j.More = "more requests of B fail or go unsent, so that its times say less", 0
 	case !timed:
 		// Nobody is told that a service is as fast whose times nobody knows.
-		j.Unfit, j.More = "no pair has a p95", 0
+		if j.Unfit, j.More = "no pair has a p95", 0; j.Late == j.Pairs {
+			j.Unfit = "the generator was late in every pair, so that no times count"
+		}
 	case clear == primary && faster > 0:
 		j.Answer = Faster
 	case clear == primary:
