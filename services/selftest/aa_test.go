@@ -6,6 +6,9 @@ import (
 )
 
 func TestAA(t *testing.T) {
+	if testing.Short() {
+		t.Skip("1,200 simulated comparisons")
+	}
 	rows, err := Run(context.Background(), []string{"aa"}, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -24,6 +27,9 @@ func TestAA(t *testing.T) {
 // The mutation: runs in blocks, as most people make them. The test of equal
 // services must turn red.
 func TestAATurnsRedWithoutInterleaving(t *testing.T) {
+	if testing.Short() {
+		t.Skip("600 simulated comparisons")
+	}
 	rows, err := aaRows(context.Background(), Options{OnStage: func(string) {}}, 200, inBlocks)
 	if err != nil {
 		t.Fatal(err)

@@ -42,18 +42,7 @@ func abCommand(w *world) *cobra.Command {
 			"the margin, or undecided, and about how many more pairs would decide. What counts are p95 at a fixed rate and\n" +
 			"the CPU per request. A command is started for each window without a shell, serves on {addr} (or on {port} of\n" +
 			"127.0.0.1), and is ended after it. Exit code: 0 not slower, 1 slower, 3 undecided.",
-		Args: func(_ *cobra.Command, args []string) error {
-			if o.a != "" || o.b != "" {
-				if o.a == "" || o.b == "" || len(args) > 0 {
-					return usageError{errors.New("ab takes two URLs, or both --a and --b")}
-				}
-				return nil
-			}
-			if len(args) != 2 {
-				return usageError{fmt.Errorf("ab takes two URLs, or --a and --b, not %d arguments: see taillight ab --help", len(args))}
-			}
-			return nil
-		},
+		Args: cobra.ArbitraryArgs, // looked at once the variables are: they may hold the commands
 		RunE: func(cmd *cobra.Command, args []string) error { return runAB(cmd.Context(), w, &o, args) },
 	}
 	f := cmd.Flags()
@@ -166,7 +155,12 @@ func (o *abOptions) config(w *world, args []string) (*bench.ABConfig, error) {
 
 // arms fills in both services and returns the path that their URLs have.
 func (o *abOptions) arms(cfg *bench.ABConfig, args []string) (path string, err error) {
-	if len(args) == 0 {
+	switch commands := o.a != "" || o.b != ""; {
+	case commands && (o.a == "" || o.b == "" || len(args) > 0):
+		return "", errors.New("ab takes two URLs, or both --a and --b")
+	case !commands && len(args) != 2:
+		return "", fmt.Errorf("ab takes two URLs, or --a and --b, not %d %s: see taillight ab --help", len(args), plural(len(args), "argument", "arguments"))
+	case commands:
 		if cfg.A, err = commandArm("--a", o.a); err == nil {
 			cfg.B, err = commandArm("--b", o.b)
 		}

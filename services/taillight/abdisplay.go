@@ -30,8 +30,8 @@ func newABDisplay(out io.Writer, s style, cfg *bench.ABConfig) *abDisplay {
 // start says what is tested and how long that takes.
 func (d *abDisplay) start() {
 	length := d.cfg.Plan.Duration()
-	fmt.Fprintf(d.out, "%s  %d pairs of %s, about %s\n", d.style.paint(bold, "taillight ab"),
-		d.cfg.Pairs, whole(length), (length * time.Duration(2*d.cfg.Pairs)).Round(time.Second))
+	fmt.Fprintf(d.out, "%s  %d %s of %s, about %s\n", d.style.paint(bold, "taillight ab"),
+		d.cfg.Pairs, plural(d.cfg.Pairs, "pair", "pairs"), whole(length), (length * time.Duration(2*d.cfg.Pairs)).Round(time.Second))
 	fmt.Fprintf(d.out, "A  %s\nB  %s\n\n", d.cfg.A, d.cfg.B)
 }
 

@@ -111,6 +111,17 @@ func TestLatePairs(t *testing.T) {
 	}
 }
 
+// Of a rate, less is slower.
+func TestRateIsSlowerWhenLower(t *testing.T) {
+	pairs := pairsOf(1, 1, 1, 1, 1, 1, 1, 1)
+	for i := range pairs {
+		pairs[i].A[compare.Rate], pairs[i].B[compare.Rate] = 100, 80
+	}
+	if e := judge(t, pairs).Effects[2]; e.Measure != compare.Rate || e.Answer != compare.Slower {
+		t.Errorf("%+v", e)
+	}
+}
+
 func TestErrorsAreDifferences(t *testing.T) {
 	pairs := pairsOf(1, 1, 1, 1, 1, 1, 1, 1)
 	for i := range pairs {

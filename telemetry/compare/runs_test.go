@@ -85,7 +85,8 @@ func TestShift(t *testing.T) {
 		}
 	}
 	for _, s := range compare.Runs(a, a).Shift {
-		if s.Shift != 0 || !s.Interval.Contains(0) {
+		// The drawings of the sides are no twins: their differences spread.
+		if s.Shift != 0 || s.Interval.Lo >= 0 || s.Interval.Hi <= 0 {
 			t.Errorf("against itself at %g: %g in %v", s.Share, s.Shift, s.Interval)
 		}
 	}
