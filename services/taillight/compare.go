@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -268,10 +269,23 @@ func printFrames(out io.Writer, frames []compare.Frame, silent string, s style) 
 	}
 	rows := [][]string{{"function, with what it calls", "A ms", "B ms", "B/A", "95 %"}}
 	for _, f := range frames {
-		rows = append(rows, []string{
-			clip(f.Function, 60), ms(f.A), ms(f.B), compare.Change(f.Ratio),
-			fmt.Sprintf("[%s, %s]", compare.Change(f.Lo), compare.Change(f.Hi)),
-		})
+		rows = append(rows, append([]string{clip(path.Base(f.Function), 60)}, frameCells(f)...))
 	}
 	table(out, rows, 1)
+}
+
+// frameCells are the figures of a function. One that only one side has, or
+// hardly the other, has no ratio worth a number.
+func frameCells(f compare.Frame) []string {
+	const beyond = 100
+	cells := []string{ms(f.A), ms(f.B), "", ""}
+	switch {
+	case f.Ratio > beyond:
+		cells[2] = "new"
+	case f.Ratio < 1.0/beyond:
+		cells[2] = "gone"
+	default:
+		cells[2], cells[3] = compare.Change(f.Ratio), fmt.Sprintf("[%s, %s]", compare.Change(f.Lo), compare.Change(f.Hi))
+	}
+	return cells
 }

@@ -51,7 +51,7 @@ func fixedAB(ratio float64, late bool) *bench.ABResult {
 		}
 		r.Pairs = append(r.Pairs, p)
 	}
-	r.Frames = []compare.Frame{{Function: "main.price|cache", File: "main.go", Line: 12, A: 0.0011, B: 0.0013, Ratio: 1.18, Lo: 1.1, Hi: 1.27}}
+	r.Frames = []compare.Frame{{Function: "main.price|cache", File: "main.go", Line: 12, A: 0.0011, B: 0.0013, Ratio: 1.18, Lo: 1.1, Hi: 1.27}, {Function: "example.com/shop.audit", B: 0.002, Ratio: 300, Lo: 20, Hi: 5000}}
 	r.Judge(0.05)
 	return r
 }

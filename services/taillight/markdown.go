@@ -64,10 +64,7 @@ func markdownFrames(out io.Writer, frames []compare.Frame) {
 	fmt.Fprint(out, "\n")
 	rows := [][]string{{"function, with what it calls", "A, CPU ms/request", "B", "B/A", "95 %"}}
 	for _, f := range frames {
-		rows = append(rows, []string{
-			"`" + f.Function + "`", ms(f.A), ms(f.B), compare.Change(f.Ratio),
-			fmt.Sprintf("%s to %s", compare.Change(f.Lo), compare.Change(f.Hi)),
-		})
+		rows = append(rows, append([]string{"`" + f.Function + "`"}, frameCells(f)...))
 	}
 	markdownTable(out, rows)
 }

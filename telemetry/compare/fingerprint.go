@@ -105,7 +105,7 @@ func (f Fingerprint) ID() string {
 
 // Mismatches lists in what two runs differ, what makes them unlike first.
 func Mismatches(a, b Fingerprint) []Mismatch {
-	var unlike, others []Mismatch
+	unlike, others := []Mismatch{}, []Mismatch{}
 	ofB := b.traits()
 	for i, t := range a.traits() {
 		if t.value == ofB[i].value {

@@ -83,7 +83,7 @@ func curveShares() []float64 {
 
 // Runs sets run b beside run a.
 func Runs(a, b *Run) *Comparison {
-	c := &Comparison{A: side(a), B: side(b), Mismatches: Mismatches(a.Fingerprint, b.Fingerprint)}
+	c := &Comparison{A: side(a), B: side(b), Mismatches: Mismatches(a.Fingerprint, b.Fingerprint), Warnings: []string{}}
 	shares := append(deciles(), curveShares()...)
 	// With the same seed for both, the order of the sides does not matter.
 	da, db := bootstrap(a, shares, 1), bootstrap(b, shares, 1)
@@ -146,6 +146,7 @@ func apart(a, b []float64) *stats.Interval {
 }
 
 func (c *Comparison) cpu(a, b *Run) {
+	c.Frames = []Frame{}
 	switch {
 	case len(a.Segments) == 0 && len(b.Segments) == 0:
 		c.CPUSilent = "no CPU profiles of the service came"
@@ -160,9 +161,10 @@ func (c *Comparison) cpu(a, b *Run) {
 // Profiles compares CPU profiles call path by call path and returns what
 // differs most, or why nothing can be said.
 func Profiles(a, b []flame.Segment) (d *flame.Difference, frames []Frame, silent string) {
+	frames = []Frame{}
 	d, err := flame.Compare(a, b)
 	if err != nil {
-		return nil, nil, err.Error()
+		return nil, frames, err.Error()
 	}
 	deepest := d.Deepest()
 	for _, k := range deepest[:min(len(deepest), mostFrames)] {

@@ -49,6 +49,19 @@ func TestValuesCountWhatWasNotAnswered(t *testing.T) {
 	if _, ok := v[compare.CPU]; ok {
 		t.Error("CPU per request of a run whose CPU is unknown")
 	}
+	cut := &compare.Run{Timeout: 30, Blocks: []compare.Block{
+		{Seconds: 1, Planned: 60, Completed: 50, OK: []compare.Bin{{0.01, 50}}},
+		{Seconds: 1, Planned: 40, Completed: 44, OK: []compare.Bin{{0.02, 44}}},
+	}}
+	if v := cut.Values(); v[compare.P95] != 30 || v[compare.P50] != 0.01 {
+		t.Errorf("with 6 of 100 in flight at the end: %v", v)
+	}
+	cut.Blocks[1].Completed, cut.Blocks[1].OK = 50, []compare.Bin{{0.02, 50}}
+	for _, r := range compare.Runs(cut, cut).Rows {
+		if r.Measure == compare.P95 && r.A.Value != 0.02 {
+			t.Errorf("answered a second later: %g", r.A.Value)
+		}
+	}
 	r.Blocks[0].CPUFor, r.Blocks[0].CPU = 98, 0.49
 	if got := r.Values()[compare.CPU]; math.Abs(got-0.005) > 1e-12 {
 		t.Errorf("CPU per answered request %g, want 0.005", got)
@@ -117,6 +130,20 @@ func TestShortRunsHaveNoIntervals(t *testing.T) {
 	}
 	if c.Shift[0].Interval != nil || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "A has 5 measured seconds") {
 		t.Errorf("shift %+v, warnings %q", c.Shift[0], c.Warnings)
+	}
+}
+
+// Requests that fall due in one second and are answered in the next are not
+// taken for unanswered ones when the seconds are drawn again.
+func TestAnswersOfTheNextSecond(t *testing.T) {
+	r := run(1, 12, 0.010)
+	for i := range r.Blocks {
+		r.Blocks[i].Planned += int64(10 - 20*(i%2))
+	}
+	for _, row := range compare.Runs(r, r).Rows {
+		if row.Measure == compare.P99 && row.A.Interval.Hi > 1 {
+			t.Errorf("p99 %g in %v", row.A.Value, row.A.Interval)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ type tallied struct {
 	bins   []float64 // distinct values, ascending
 	blocks [][]place
 	counts []int64 // room for one drawing
+	cut    float64 // share of the planned requests that no answer came to
 }
 
 // place is how many answers of a block are in a bin.
@@ -26,6 +27,15 @@ func tally(r *Run) *tallied {
 		for _, b := range r.Blocks[i].OK {
 			t.bins = append(t.bins, b.Value)
 		}
+	}
+	whole := Block{}
+	for i := range r.Blocks {
+		b := &r.Blocks[i]
+		whole.Planned += b.Planned
+		whole.Completed += b.Completed + b.Failed + b.Unsent
+	}
+	if whole.Planned > 0 {
+		t.cut = max(0, float64(whole.Planned-whole.Completed)/float64(whole.Planned))
 	}
 	slices.Sort(t.bins)
 	t.bins = slices.Compact(t.bins)
@@ -72,9 +82,9 @@ func (t *tallied) quantile(q float64, sum *Block) float64 {
 	for _, n := range t.counts {
 		answered += n
 	}
-	// A request may be planned in one second and answered in the next, so the
-	// answers of some blocks can be more than what was planned in them.
-	all := max(answered, answered+sum.Failed+sum.Unsent, sum.Planned)
+	// A request may be planned in one second and answered in the next: only of
+	// the run as a whole can be told how many never were.
+	all := answered + sum.Failed + sum.Unsent + int64(math.Round(t.cut*float64(sum.Planned)))
 	rank := max(1, int64(math.Ceil(q*float64(all)*(1-1e-12))))
 	var below int64
 	for i, n := range t.counts {
