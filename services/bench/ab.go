@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -376,10 +377,26 @@ func (r *ABResult) warn() {
 	if !knowsCPU {
 		r.Warnings = append(r.Warnings, "the CPU per request is unknown: the verdict rests on the response time alone; give commands (--a, --b), or services that tell by OTLP")
 	}
+	r.warnLate()
+}
+
+// warnLate says in one line which pairs give no times, and of the first why.
+func (r *ABResult) warnLate() {
+	var late []string
+	why := ""
 	for i := range r.Pairs {
-		if why := r.Pairs[i].Late; why != "" {
-			r.Warnings = append(r.Warnings, fmt.Sprintf("the times of pair %d do not count: %s", i+1, why))
+		if l := r.Pairs[i].Late; l != "" {
+			late = append(late, strconv.Itoa(i+1))
+			why = cmp.Or(why, l)
 		}
+	}
+	switch len(late) {
+	case 0:
+	case 1:
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the times of pair %s do not count: %s", late[0], why))
+	default:
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the times of pairs %s do not count, of the first because of window %s",
+			strings.Join(late, ", "), strings.TrimPrefix(why, "window ")))
 	}
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
@@ -63,5 +64,21 @@ func TestStoreReadsTheDocument(t *testing.T) {
 	d.Latency.Response = archive.Summary{N: 1000, P50: 0.01, P95: 0.02, P99: 0.03}
 	if s := Store(d); s.Values[compare.CPU] != 0.005 || s.Values[compare.P95] != 0.02 {
 		t.Errorf("%v", s.Values)
+	}
+}
+
+func TestLatePairsAreSaidOnce(t *testing.T) {
+	r := &ABResult{Pairs: make([]ABPair, 4)}
+	r.warnLate()
+	r.Pairs[1].Late = "window 02b: the generator was late"
+	r.warnLate()
+	r.Pairs[3].Late = "window 04a: it was late, too"
+	r.warnLate()
+	want := []string{
+		"the times of pair 2 do not count: window 02b: the generator was late",
+		"the times of pairs 2, 4 do not count, of the first because of window 02b: the generator was late",
+	}
+	if !slices.Equal(r.Warnings, want) {
+		t.Errorf("%q", r.Warnings)
 	}
 }
