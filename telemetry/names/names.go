@@ -173,6 +173,12 @@ func All() []Metric {
 	}
 }
 
+// What a service says of itself, resource attributes both.
+const (
+	AttrBuild   = "service.version"
+	AttrRuntime = "process.runtime.version" // the version of its language
+)
+
 // Attribute and resource keys.
 const (
 	AttrPhase     = "loadtest.phase"
@@ -186,9 +192,7 @@ const (
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
 	AttrErrorType = "error.type"
-	AttrBuild     = "service.version"         // resource attribute: the build of the service
-	AttrRuntime   = "process.runtime.version" // same: the version of its language
-	AttrProfileID = "pyroscope.profile.id"    // of a span: the id that its CPU samples carry
+	AttrProfileID = "pyroscope.profile.id" // of a span: the id that its CPU samples carry
 )
 
 // Baggage keys that every request carries. The k6 keys let a target that
