@@ -85,8 +85,8 @@ func storedRuns(dir string) (stored []compare.Stored, skipped int, err error) {
 			stored = append(stored, bench.Store(doc))
 		}
 	}
-	if len(stored) == 0 {
-		return nil, skipped, errors.New("trend: " + dir + " holds no run that counts: give the directory that holds the runs, such as runs")
+	if len(stored)+skipped == 0 {
+		return nil, 0, errors.New("trend: " + dir + " holds no run: give the directory that holds the runs, such as runs")
 	}
 	return stored, skipped, nil
 }
