@@ -64,6 +64,12 @@ func commands() []command {
 		{line: `NODE_OPTIONS="--require @opentelemetry/auto-instrumentations-node/register --require ./profiled.js" node shop.js`, stage: "end-to-end"},
 		{line: `JAVA_TOOL_OPTIONS="-javaagent:opentelemetry-javaagent.jar" java -cp . Shop`, stage: "end-to-end"},
 
+		// With services, runs and times of a script's own.
+		{line: "taillight ab --a 'shop-v1 --addr {addr}' --b 'shop-v2 --addr {addr}' --path /orders --rate 100", stage: "test"},
+		{line: "taillight ab http://127.0.0.1:8000/orders http://127.0.0.1:8001/orders --rate 100", stage: "test"},
+		{line: "taillight compare runs/20261123-153012-7f3a runs/20261124-101500-91bc", stage: "test"},
+		{line: "taillight trend runs", stage: "test"},
+
 		{line: "go run ./services/taillight run spike", run: &run{slow: true, home: true, prints: `report\.html`}},
 		{line: "go install ./services/taillight", run: &run{home: true}},
 		{line: "taillight run stress", run: &run{slow: true, prints: `report\.html`}},
@@ -71,6 +77,7 @@ func commands() []command {
 		{line: "taillight report " + exampleRun, run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight flight " + exampleRun + "/flight/*.trace", run: &run{slow: true, prints: `requests? in`}},
 		{line: "taillight selftest", run: &run{slow: true, prints: `omission`}},
+		{line: "taillight selftest aa", run: &run{slow: true, prints: `aa`}},
 		{line: "taillight run stress --fault lock=20ms:2% --fault stall=300ms:every=10s", run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight target --fault lock=20ms:2%", run: &run{until: true, prints: `"addr":"127\.0\.0\.1:\d+"`}},
 		{line: "taillight target", run: &run{until: true, prints: `"addr":"127\.0\.0\.1:\d+"`}},

@@ -13,7 +13,8 @@ package stats
 
 // Interval is a closed range that holds the true value with some confidence.
 type Interval struct {
-	Lo, Hi float64
+	Lo float64 `json:"lo"`
+	Hi float64 `json:"hi"`
 }
 
 // Contains reports whether v lies in the interval, its ends included.

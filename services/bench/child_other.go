@@ -16,3 +16,7 @@ const canPause = false
 func (c *child) pause() error { return errors.ErrUnsupported }
 
 func (c *child) resume() error { return errors.ErrUnsupported }
+
+func (s *subject) terminate() { _ = s.cmd.Process.Kill() }
+
+func (s *subject) kill() { _ = s.cmd.Process.Kill() }

@@ -18,3 +18,11 @@ func (c *child) pause() error { return c.cmd.Process.Signal(syscall.SIGSTOP) }
 
 // resume lets it go on.
 func (c *child) resume() error { return c.cmd.Process.Signal(syscall.SIGCONT) }
+
+// terminate asks the service and the processes that it started to end.
+func (s *subject) terminate() { _ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) }
+
+// kill ends them. The group's number is not given away while one of them is
+// left; when none is, this comes at once after the last one's end, long before
+// the numbers have gone round.
+func (s *subject) kill() { _ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) }

@@ -177,6 +177,12 @@ func All() []Metric {
 	}
 }
 
+// What a service says of itself, resource attributes both.
+const (
+	AttrBuild   = "service.version"
+	AttrRuntime = "process.runtime.version" // the version of its language
+)
+
 // Attribute and resource keys.
 const (
 	AttrPhase     = "loadtest.phase"
