@@ -190,8 +190,8 @@ func serviceEnv(environ []string, signals *Signals) []string {
 	})
 	return append(env,
 		names.EnvOTLP+"="+signals.OTLP,
-		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-		"OTEL_TRACES_EXPORTER=none", "OTEL_METRIC_EXPORT_INTERVAL=1000",
+		names.EnvOTLPProtocol+"=http/protobuf",
+		"OTEL_TRACES_EXPORTER=none", names.EnvMetricInterval+"=1000",
 		names.EnvPyroscope+"="+signals.Profiles,
 		names.EnvFlight+"=0",
 	)
