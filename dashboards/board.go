@@ -35,7 +35,22 @@ type Board struct {
 	Time          TimeRange  `json:"time"`
 	TimePicker    TimePicker `json:"timepicker"`
 	Templating    Variables  `json:"templating"`
+	Links         []Link     `json:"links"`
 	Panels        []Panel    `json:"panels"`
+}
+
+// Link is a link in the bar at the top of a board.
+type Link struct {
+	Type        string   `json:"type"` // link
+	Title       string   `json:"title"`
+	Tooltip     string   `json:"tooltip"`
+	Icon        string   `json:"icon"`
+	URL         string   `json:"url"`
+	Tags        []string `json:"tags"`
+	AsDropdown  bool     `json:"asDropdown"`
+	IncludeVars bool     `json:"includeVars"` // the reader's choices go along
+	KeepTime    bool     `json:"keepTime"`    // so does the time range
+	TargetBlank bool     `json:"targetBlank"` // in a new tab
 }
 
 // TimeRange is a board's default range in Grafana's notation, such as now-15m.
@@ -63,6 +78,7 @@ type Variable struct {
 	DataSource  *DataSource    `json:"datasource,omitempty"`
 	Query       any            `json:"query"`
 	Definition  string         `json:"definition,omitempty"`
+	Regex       string         `json:"regex,omitempty"` // its group is the choice
 	Options     []Option       `json:"options,omitempty"`
 	Current     map[string]any `json:"current"`
 	Refresh     int            `json:"refresh,omitempty"` // 2: asked again when the time range changes
@@ -70,6 +86,8 @@ type Variable struct {
 	IncludeAll  bool           `json:"includeAll"`
 	AllValue    string         `json:"allValue,omitempty"`
 	Multi       bool           `json:"multi"`
+	Hide        int            `json:"hide,omitempty"`        // 2: not shown
+	SkipURLSync bool           `json:"skipUrlSync,omitempty"` // links do not carry it
 }
 
 // Option is one entry of a custom or textbox variable.
@@ -126,7 +144,9 @@ type Target struct {
 	Query     string `json:"query,omitempty"`
 	TableType string `json:"tableType,omitempty"`
 	Limit     int    `json:"limit,omitempty"`
-	SPSS      int    `json:"spss,omitempty"` // spans kept of each trace
+	SPSS      int    `json:"spss,omitempty"`             // spans kept of each trace
+	Metrics   string `json:"metricsQueryType,omitempty"` // range: TraceQL that counts
+	Step      string `json:"step,omitempty"`             // of such a query
 	Filters   *[]any `json:"filters,omitempty"`
 
 	ProfileTypeID string    `json:"profileTypeId,omitempty"`
@@ -162,7 +182,7 @@ type Override struct {
 
 // All returns every board, the one that a reader opens first at the front.
 func All() []Board {
-	return []Board{LoadTest(), Trace()}
+	return []Board{LoadTest(), TargetBoard(), WhySlow(), Runs(), Trace()}
 }
 
 // File is the name of the board's JSON under grafana/.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -119,7 +120,7 @@ func TestTargetsCarryWhatTheirSourceNeeds(t *testing.T) {
 					t.Errorf("%s: %+v", q.RefID, q)
 				}
 			case "pyroscope":
-				if q.QueryType != "profile" || q.ProfileTypeID == "" || q.LabelSelector == "" || q.GroupBy == nil || q.SpanSelector == nil {
+				if want := map[string]string{"flamegraph": "profile", "timeseries": "metrics"}[p.Type]; q.QueryType != want || q.ProfileTypeID == "" || q.LabelSelector == "" || q.GroupBy == nil || q.SpanSelector == nil {
 					t.Errorf("%s: %+v", q.RefID, q)
 				}
 				if len(*q.SpanSelector) != 0 {
@@ -130,70 +131,101 @@ func TestTargetsCarryWhatTheirSourceNeeds(t *testing.T) {
 	})
 }
 
-func TestExemplarsAreAskedForOnceAPanelAndBoard(t *testing.T) {
-	for _, b := range dashboards.All() {
-		var asking []string
-		for _, p := range b.Panels {
-			for _, q := range p.Targets {
-				if q.Exemplar {
-					asking = append(asking, fmt.Sprintf("%s/%s %s", p.Title, q.RefID, p.Type))
-				}
+// Each target that asks for exemplars draws all of them.
+func TestExemplarsAreAskedForOnceAPanel(t *testing.T) {
+	asking := map[string]int{}
+	eachPanel(t, func(t *testing.T, b dashboards.Board, p dashboards.Panel) {
+		here := 0
+		for _, q := range p.Targets {
+			if !q.Exemplar {
+				continue
+			}
+			here++
+			if p.Type != "heatmap" && (p.Type != "timeseries" || q.LegendFormat != "p99") {
+				t.Errorf("target %s of a %s asks for exemplars", q.RefID, p.Type)
 			}
 		}
-		if len(asking) > 1 {
-			t.Errorf("%s: %v ask for exemplars; one shows them all", b.UID, asking)
+		if here > 1 {
+			t.Errorf("%d targets ask for exemplars; one shows them all", here)
 		}
-	}
-	load := dashboards.LoadTest()
-	i := slices.IndexFunc(load.Panels, func(p dashboards.Panel) bool {
-		return slices.ContainsFunc(p.Targets, func(q dashboards.Target) bool { return q.Exemplar && q.LegendFormat == "p99" })
+		asking[b.Title] += here
 	})
-	if i < 0 || load.Panels[i].Type != "timeseries" {
-		t.Error("no p99 line shows exemplars")
+	if asking["Load test"] != 2 || asking["Why slow"] != 1 || len(asking) != len(dashboards.All()) {
+		t.Errorf("panels with exemplars: %v", asking)
 	}
 }
 
-// Only the first native frame of a heat map is drawn, so a heat map is one
-// query, of rows that it names itself by le and by nothing else.
-func TestHeatMapIsOneQueryOfOneHistogram(t *testing.T) {
-	seen := 0
+// A heat map is one query: of rows that it names itself by le and by nothing
+// else, or of one native histogram, of which Grafana draws the first series
+// only. Among named rows an exemplar without le breaks the panel.
+func TestHeatMapsAreOneQueryOfOneHistogram(t *testing.T) {
+	rows, native := 0, 0
 	eachPanel(t, func(t *testing.T, _ dashboards.Board, p dashboards.Panel) {
 		if p.Type != "heatmap" {
 			return
 		}
-		seen++
 		if len(p.Targets) != 1 {
 			t.Fatalf("%d targets", len(p.Targets))
 		}
 		q := p.Targets[0]
-		if q.Format != "heatmap" || q.Exemplar || q.LegendFormat != "{{le}}" {
-			t.Errorf("format %q, exemplar %v, legend %q", q.Format, q.Exemplar, q.LegendFormat)
+		if strings.Contains(q.Expr, "histogram_fraction") {
+			rows++
+			if q.Exemplar || q.LegendFormat != "{{le}}" {
+				t.Errorf("rows with exemplar %v and legend %q", q.Exemplar, q.LegendFormat)
+			}
+		} else {
+			native++
+			if !q.Exemplar || !strings.HasPrefix(q.Expr, "sum(rate(") || p.Options["cellGap"] != 0 {
+				t.Errorf("%s, exemplar %v, gap %v: cells of one series, without gaps, under exemplars", q.Expr, q.Exemplar, p.Options["cellGap"])
+			}
 		}
-		if strings.Contains(q.Expr, " by ") || strings.Contains(q.Expr, " by(") {
-			t.Error("the query keeps labels besides le")
+		if q.Format != "heatmap" || strings.Contains(q.Expr, " by ") || strings.Contains(q.Expr, " by(") {
+			t.Errorf("format %q, or labels besides le are kept: %.80s", q.Format, q.Expr)
 		}
-		if p.Options["calculate"] != false {
-			t.Error("the panel would count rows again: calculate must be false")
-		}
-		if p.Interval == "" {
-			t.Error("no smallest step: at one second a column is two pixels wide")
+		if p.Options["calculate"] != false || p.Interval == "" {
+			t.Errorf("calculate %v would count rows again; smallest step %q: at one second a column is two pixels wide", p.Options["calculate"], p.Interval)
 		}
 	})
-	if seen != 1 {
-		t.Errorf("%d heat maps, want 1", seen)
+	if rows != 1 || native != 2 {
+		t.Errorf("%d heat maps of rows and %d native ones, want 1 and 2", rows, native)
 	}
+}
+
+// Lines need a range, single values an instant; a table needs its format.
+func TestQueriesAreOfTheKindThatThePanelDraws(t *testing.T) {
+	instant := map[string]bool{"stat": true, "table": true, "barchart": true}
+	eachPanel(t, func(t *testing.T, _ dashboards.Board, p dashboards.Panel) {
+		for _, q := range p.Targets {
+			if q.DataSource.UID != "prometheus" {
+				continue
+			}
+			if q.Instant != instant[p.Type] {
+				t.Errorf("%s of a %s: instant %v", q.RefID, p.Type, q.Instant)
+			}
+			if asTable := p.Type == "table" || p.Type == "barchart"; asTable != (q.Format == "table") {
+				t.Errorf("%s of a %s: format %q", q.RefID, p.Type, q.Format)
+			}
+		}
+	})
 }
 
 func TestPanelsStandApart(t *testing.T) {
 	for _, b := range dashboards.All() {
 		ids := map[int]bool{}
+		titles := map[string]bool{}
 		taken := map[[2]int]int{}
+		bottom := 0
 		for _, p := range b.Panels {
 			if p.ID <= 0 || ids[p.ID] {
 				t.Errorf("%s: id %d is used twice or not positive", b.UID, p.ID)
 			}
 			ids[p.ID] = true
+			if titles[p.Title] {
+				t.Errorf("%s: two panels are called %q", b.UID, p.Title)
+			}
+			titles[p.Title] = true
 			g := p.GridPos
+			bottom = max(bottom, g.Y+g.H)
 			if g.W <= 0 || g.H <= 0 || g.X < 0 || g.X+g.W > 24 {
 				t.Errorf("%s: panel %d lies outside the grid: %+v", b.UID, p.ID, g)
 			}
@@ -206,6 +238,9 @@ func TestPanelsStandApart(t *testing.T) {
 				}
 			}
 		}
+		if len(taken) != 24*bottom {
+			t.Errorf("%s: %d of %d units of the grid are empty", b.UID, 24*bottom-len(taken), 24*bottom)
+		}
 	}
 }
 
@@ -216,28 +251,27 @@ func TestBoardsAreOfTheSeenSchema(t *testing.T) {
 			t.Errorf("%q: schema %d, title %q", b.UID, b.SchemaVersion, b.Title)
 		}
 		uids[b.UID] = true
-		data, err := b.JSON()
-		if err != nil {
-			t.Fatal(err)
+		if b.Editable || b.Description == "" {
+			t.Errorf("%s: editable %v, description %q", b.UID, b.Editable, b.Description)
 		}
-		if bytes.Contains(data, []byte("${DS_")) {
+		if strings.Contains(boardText(t, b), "${DS_") {
 			t.Errorf("%s asks for a data source at import", b.UID)
 		}
 	}
 }
 
-// A refresh queries again and closes the span that the reader opened, so the
-// panel of one trace must not share a board that refreshes itself.
-func TestTracesPanelDoesNotRefresh(t *testing.T) {
+// A refresh queries again and closes the span or the frame that the reader
+// opened, so such panels must not share a board that refreshes itself.
+func TestWhatAReaderOpensIsNotRefreshed(t *testing.T) {
 	found := false
 	eachPanel(t, func(t *testing.T, b dashboards.Board, p dashboards.Panel) {
+		if (p.Type == "traces" || p.Type == "flamegraph") && b.Refresh != "" {
+			t.Errorf("the board refreshes every %s", b.Refresh)
+		}
 		if p.Type != "traces" {
 			return
 		}
 		found = true
-		if b.Refresh != "" {
-			t.Errorf("the board refreshes every %s", b.Refresh)
-		}
 		if p.GridPos.H < 20 {
 			t.Errorf("height %d: too low for a span's flame graph", p.GridPos.H)
 		}
@@ -252,20 +286,25 @@ func TestTracesPanelDoesNotRefresh(t *testing.T) {
 
 func TestVariablesAreDeclaredAndUsed(t *testing.T) {
 	for _, b := range dashboards.All() {
-		data, err := b.JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := string(data)
+		declared := map[string]bool{}
+		text := boardText(t, b)
 		for _, v := range b.Templating.List {
-			without := strings.NewReplacer("$"+v.Name, "", "${"+v.Name+":regex}", "").Replace(text)
+			declared[v.Name] = true
+			if v.Description == "" || (v.Type == "query" && v.Refresh != 2) {
+				t.Errorf("%s: $%s has the description %q and refresh %d", b.UID, v.Name, v.Description, v.Refresh)
+			}
+			without := strings.NewReplacer("$"+v.Name, "", "${"+v.Name+":regex}", "", "${"+v.Name+"}", "").Replace(text)
 			if without == text {
 				t.Errorf("%s: $%s is declared and never used", b.UID, v.Name)
 			}
 			text = without
 		}
-		for _, builtIn := range []string{"$__rate_interval", "$__range", "${__value.raw}", "${__url_time_range}", "$__all"} {
-			text = strings.ReplaceAll(text, builtIn, "")
+		if !declared["run"] || !declared["phase"] {
+			t.Errorf("%s: no run or no phase to choose", b.UID)
+		}
+		builtIn := []string{"$__rate_interval", "$__range", "${__value.raw}", "${__url_time_range}", "$__all", "${__data.fields.From.numeric}", "${__data.fields.To.numeric}"}
+		for _, name := range builtIn {
+			text = strings.ReplaceAll(text, name, "")
 		}
 		if i := strings.Index(text, "$"); i >= 0 {
 			t.Errorf("%s: unknown variable near %q", b.UID, text[i:min(i+40, len(text))])
@@ -273,9 +312,124 @@ func TestVariablesAreDeclaredAndUsed(t *testing.T) {
 	}
 }
 
+func boardText(t *testing.T, b dashboards.Board) string {
+	t.Helper()
+	data, err := b.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
 func TestNewestRunComesFirst(t *testing.T) {
 	run := dashboards.LoadTest().Templating.List[0]
 	if run.Name != "run" || run.Sort != 2 || run.IncludeAll {
 		t.Errorf("the run variable is %+v; without All and in descending order the newest run is the default", run)
+	}
+}
+
+// The board of a run and all that leads away from it must know its phases in
+// the order of their latency: what a reader sees first is the comparison.
+func TestBaselineAndPeakAreRanked(t *testing.T) {
+	order := map[string]string{}
+	for _, v := range dashboards.WhySlow().Templating.List {
+		if query, ok := v.Query.(map[string]any); ok && query["qryType"] == 3 {
+			order[v.Name], _, _ = strings.Cut(v.Definition, "(histogram")
+			text := `{loadtest_phase="steady"} 0.0214 1795474087164` // as Grafana writes a result
+			if m := regexp.MustCompile(strings.Trim(v.Regex, "/")).FindStringSubmatch(text); len(m) != 2 || m[1] != "steady" {
+				t.Errorf("$%s takes %q from %s", v.Name, m, text)
+			}
+			if v.Sort != 0 || v.IncludeAll {
+				t.Errorf("$%s: sort %d would undo the order", v.Name, v.Sort)
+			}
+		}
+	}
+	if order["baseline"] != "query_result(sort" || order["peak"] != "query_result(sort_desc" {
+		t.Errorf("%v", order)
+	}
+}
+
+var boardLink = regexp.MustCompile(`"/d/([a-z-]+)(?:/[a-z-]+)?(?:\?([^"]*))?"`)
+
+// A link to a board must find it, and set only variables that it has.
+func TestLinksReachBoards(t *testing.T) {
+	boards := map[string]dashboards.Board{}
+	for _, b := range dashboards.All() {
+		boards[b.UID] = b
+	}
+	for _, b := range dashboards.All() {
+		reached := map[string]bool{}
+		for _, m := range boardLink.FindAllStringSubmatch(boardText(t, b), -1) {
+			other, ok := boards[m[1]]
+			if !ok {
+				t.Errorf("%s links to %s, which is no board", b.UID, m[1])
+			}
+			reached[other.UID] = true
+			for setting := range strings.SplitSeq(m[2], "&") {
+				name, isVariable := strings.CutPrefix(setting, "var-")
+				name, _, _ = strings.Cut(name, "=")
+				has := func(v dashboards.Variable) bool { return v.Name == name }
+				if isVariable && !slices.ContainsFunc(other.Templating.List, has) {
+					t.Errorf("%s sets $%s of %s, which has none", b.UID, name, other.UID)
+				}
+			}
+		}
+		for _, other := range dashboards.All() {
+			if other.UID != b.UID && other.UID != dashboards.Trace().UID && !reached[other.UID] {
+				t.Errorf("%s has no link to %s", b.UID, other.UID)
+			}
+		}
+		checkBar(t, b)
+	}
+}
+
+// checkBar looks at the links at the top. All runs at once are no run: where
+// several may be chosen, the choice stays.
+func checkBar(t *testing.T, b dashboards.Board) {
+	t.Helper()
+	several := slices.ContainsFunc(b.Templating.List, func(v dashboards.Variable) bool { return v.Name == "run" && v.Multi })
+	report := false
+	for _, l := range b.Links {
+		if l.Title == "" || l.Tooltip == "" || l.Type != "link" || l.Tags == nil {
+			t.Errorf("%s: %+v", b.UID, l)
+		}
+		if several && l.IncludeVars {
+			t.Errorf("%s: all runs would be taken to %s", b.UID, l.URL)
+		}
+		report = report || l.URL == "${report}"
+	}
+	if report == several {
+		t.Errorf("%s: link to the report %v, several runs %v", b.UID, report, several)
+	}
+}
+
+// The table's columns are found by the names that Grafana gives to the fields
+// of its queries: Value #A and on.
+func TestRunsTableKnowsItsColumns(t *testing.T) {
+	p := dashboards.Runs().Panels[0]
+	if len(p.Transformations) != 3 {
+		t.Fatalf("%d transformations", len(p.Transformations))
+	}
+	options := p.Transformations[2]["options"].(map[string]any)
+	titles, order := options["renameByName"].(map[string]any), options["indexByName"].(map[string]any)
+	kept := p.Transformations[1]["options"].(map[string]any)["include"].(map[string]any)["names"].([]string)
+	for _, q := range p.Targets[1:] {
+		if title := titles["Value #"+q.RefID]; title != q.LegendFormat {
+			t.Errorf("%s is shown as %v, want %s", q.RefID, title, q.LegendFormat)
+		}
+	}
+	for i, field := range kept {
+		if order[field] != i || titles[field] == nil {
+			t.Errorf("%s stands at %v under %v", field, order[field], titles[field])
+		}
+	}
+	shown := map[any]bool{}
+	for _, title := range titles {
+		shown[title] = true
+	}
+	for _, o := range p.FieldConfig.Overrides {
+		if !shown[o.Matcher["options"]] {
+			t.Errorf("an override is for %v, which is no column", o.Matcher["options"])
+		}
 	}
 }

@@ -2,69 +2,77 @@ package dashboards
 
 import "github.com/taillight-load/taillight/telemetry/names"
 
-const (
-	loadTestUID = "taillight-load-test"
-	traceUID    = "taillight-trace"
-	schema      = 42
-)
+const schema = 42
 
-// LoadTest is the board of one run: its verdict, what clients and target
-// measured, the load that was meant and the load that was sent, and the spans
-// and stacks behind the tail.
-func LoadTest() Board {
+// board makes a board that follows a run, with the links to the others.
+func board(uid, title, description string, variables []Variable, panels []Panel) Board {
 	return Board{
-		UID: loadTestUID, Title: "Load test",
-		Description: "One run, seen from the client and from the target. Choose the run and its phases at the top.",
-		Tags:        []string{"taillight"}, SchemaVersion: schema, Version: 1,
+		UID: uid, Title: title, Description: description,
+		Tags: []string{"taillight"}, SchemaVersion: schema, Version: 1,
 		Timezone: "browser", GraphTooltip: 1, Refresh: "5s",
 		Time:       TimeRange{From: "now-15m", To: "now"},
 		TimePicker: TimePicker{RefreshIntervals: []string{"1s", "5s", "10s", "30s", "1m"}},
-		Templating: Variables{List: []Variable{runVariable(), phaseVariable(), serviceVariable(), windowVariable(), slowVariable()}},
-		Panels: layout(
+		Templating: Variables{List: variables},
+		Links:      links(uid),
+		Panels:     panels,
+	}
+}
+
+// LoadTest is the board of one run: its verdict, what clients and target
+// measured, the load that was meant and the load that was sent.
+func LoadTest() Board {
+	return board(names.BoardLoadTest, "Load test",
+		"One run, seen from the client and from the target. Choose the run and its phases at the top.",
+		[]Variable{
+			runVariable(), phaseVariable("Phases of the run. Users and requests in flight know no phases: choose a time range for them."),
+			serviceVariable(), windowVariable(), reportVariable(),
+		},
+		layout(
 			heading("Verdict, over the whole run"),
-			line(4,
-				wide(3, verdict()), wide(4, requests()), wide(3, answeredOK()),
-				wide(7, wholeRun("Response time of the run", names.ResponseDuration,
+			line(5,
+				wide(3, verdict()), wide(6, requests()), wide(3, answeredOK()),
+				wide(7, wholeRun("Response time of the run", names.ResponseDuration, tail(),
 					"From the intended start of each request to its last byte: what a user feels. Over all its requests, exact to the bucket (2.2 %).")),
-				wide(7, wholeRun("Generator's lag", names.Lag,
+				wide(5, wholeRun("Generator's lag", names.Lag, []float64{0.5, 0.99},
 					"How late the generator itself sent. A p99 above a tenth of the response p50 makes the run doubtful, above a half invalid: then read no percentile below.")),
 			),
 			line(5, wide(columns, phases())),
 			heading("Latency"),
-			line(9, wide(12, clientLatency()), wide(12, serverLatency())),
-			line(9, wide(24, threeTails())),
-			line(12, wide(columns, responseHeatMap())),
+			line(10, wide(12, clientLatency()), wide(12, serverLatency())),
+			line(12, wide(12, responseHeatMap()), wide(12, exemplarHeatMap())),
 			heading("Load"),
 			line(8, wide(12, rates()), wide(12, failures())),
 			line(8, wide(12, users()), wide(12, lag())),
-			heading("Target"),
-			line(8, wide(12, utilization()), wide(12, cpuTime())),
-			heading("Why"),
-			line(11, wide(columns, slowTable())),
-			line(18, wide(columns, flameGraph())),
 		),
-	}
+	)
 }
 
 func verdict() Panel {
 	run := ofRun(names.RunVerdict)
 	legend := "{{" + label(names.AttrVerdict) + "}}"
 	p := numbers("Verdict", number,
-		"pass, fail, invalid or aborted; \"none yet\" while the run goes on. Invalid means that the measurement cannot be trusted, whatever it says.",
-		value("max by ("+label(names.AttrVerdict)+") (max_over_time("+run+"[$__range])) > 0", legend))
+		"pass, fail, invalid or aborted; \"none yet\" while the run goes on, or when Taillight died under it. Invalid means that the measurement cannot be trusted, whatever it says.",
+		value("max by ("+label(names.AttrVerdict)+") (last_over_time("+run+"[$__range])) > 0", legend))
 	p.Options = statOptions("name", "background")
 	p.FieldConfig.Defaults.NoValue = "none yet"
-	p.FieldConfig.Overrides = []Override{
-		colored("pass", "green"), colored("fail", "red"), colored("invalid", "purple"), colored("aborted", "orange"),
+	for _, v := range verdictColors() {
+		p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, colored(v.verdict, v.color))
 	}
 	return p
 }
 
+type verdictColor struct{ verdict, color string }
+
+func verdictColors() []verdictColor {
+	return []verdictColor{{"pass", "green"}, {"fail", "red"}, {"invalid", "purple"}, {"aborted", "orange"}}
+}
+
 func requests() Panel {
+	count := func(m names.Metric, legend string) Target { return value(orZero(ofWholeRun(m)), legend) }
 	return numbers("Requests", number,
-		"Planned: fell due. Sent: put on the wire. Planned minus sent were never sent. Counts of the whole run inside the time range; choose a range that holds all of it.",
-		value(orZero(ofWholeRun(names.RequestsPlanned)), "planned"),
-		value(orZero(ofWholeRun(names.RequestsSent)), "sent"))
+		"Planned: fell due. Sent: put on the wire. OK: answered as the plan expects. Planned minus sent were never sent; sent minus OK and failed had no answer at the end. Counts of the whole run inside the time range; choose a range that holds all of it.",
+		count(names.RequestsPlanned, "planned"), count(names.RequestsSent, "sent"),
+		count(names.RequestsOK, "ok"), count(names.RequestsFailed, "failed"))
 }
 
 func answeredOK() Panel {
@@ -73,9 +81,12 @@ func answeredOK() Panel {
 		value(orZero(ofWholeRun(names.RequestsOK))+" / "+ofWholeRun(names.RequestsPlanned), "ok"))
 }
 
-func wholeRun(title string, m names.Metric, description string) Panel {
-	q := func(at string) string { return "histogram_quantile(" + at + ", " + ofWholeRun(m) + ")" }
-	return numbers(title, seconds, description, value(q("0.5"), "p50"), value(q("0.95"), "p95"), value(q("0.99"), "p99"))
+func wholeRun(title string, m names.Metric, quantiles []float64, description string) Panel {
+	var targets []Target
+	for _, q := range quantiles {
+		targets = append(targets, value(over(q, ofRun(m)), percentile(q)))
+	}
+	return numbers(title, seconds, description, targets...)
 }
 
 func phases() Panel {
@@ -102,45 +113,58 @@ func phases() Panel {
 	return p
 }
 
+// percentiles draws the tail of a histogram; as is how its expressions are
+// shown.
+func percentiles(title, description, selector string, as func(string) string) Panel {
+	var targets []Target
+	for _, q := range tail() {
+		targets = append(targets, series(as(quantile(q, selector)), percentile(q)))
+	}
+	return tailColors(chart(title, seconds, description, targets...))
+}
+
+func always(expr string) string { return expr }
+
 func clientLatency() Panel {
-	response := ofRun(names.ResponseDuration)
-	// Only the p99 asks for exemplars: each target that did would draw all of them again.
-	p99 := series(quantile(0.99, response), "p99")
-	p99.Exemplar = true
-	return tailColors(chart("Response time (client)", seconds,
-		"What a user feels: last byte minus the intended start, each point over $window of requests. A dot is one slow request; its link opens that request's trace and profile.",
-		series(quantile(0.5, response), "p50"), series(quantile(0.95, response), "p95"), p99))
+	p := percentiles("Response time (client)",
+		"What a user feels: last byte minus the intended start, each point over $window of requests. A dot is one slow request; its link opens that request's trace, profile and metrics. A p99.9 needs some thousand requests in $window to mean anything.",
+		ofRun(names.ResponseDuration), always)
+	return withExemplars(p)
+}
+
+// withExemplars asks for them on the p99: each target that did would draw all
+// of them again.
+func withExemplars(p Panel) Panel {
+	for i := range p.Targets {
+		p.Targets[i].Exemplar = p.Targets[i].LegendFormat == percentile(0.99)
+	}
+	return p
 }
 
 func serverLatency() Panel {
-	server := ofTarget(names.ServerDuration)
-	return tailColors(chart("Duration inside the target (server)", seconds,
+	return percentiles("Duration inside the target (server)",
 		"The same requests as the target's own instrument sees them, only while a chosen phase ran. Compare with the left: what the client sees and the target does not was spent before its handler or on the way.",
-		series(inPhase(quantile(0.5, server)), "p50"),
-		series(inPhase(quantile(0.95, server)), "p95"),
-		series(inPhase(quantile(0.99, server)), "p99")))
-}
-
-func threeTails() Panel {
-	return chart("Where the p99 is made", seconds,
-		"Three clocks for the same p99. Response above service: requests waited in the generator, or behind slow ones for a free connection. Service above server: time on the way, in the accept queue or before the handler. Server as high as service: it is in the target.",
-		series(quantile(0.99, ofRun(names.ResponseDuration)), "response (client, from the intended start)"),
-		series(quantile(0.99, ofRun(names.ClientDuration)), "service (client, from the send)"),
-		series(inPhase(quantile(0.99, ofTarget(names.ServerDuration))), "server (target)"))
+		ofTarget(names.ServerDuration), inPhase)
 }
 
 func responseHeatMap() Panel {
-	t := series(heatMap(ofRun(names.ResponseDuration)), "{{le}}")
+	t := series(heatRows(ofRun(names.ResponseDuration)), "{{le}}")
 	t.Format = "heatmap"
-	p := steady("5s", panel("heatmap", "Response time over time",
-		"Each column is five seconds, each row a range of response times, a third of an octave high; the colour is the share of that column's requests. One band is healthy, two bands are two kinds of requests, a band that climbs is a queue.", t))
+	return heat(panel("heatmap", "Response time over time",
+		"Each column is five seconds, each row a range of response times, a third of an octave high; the colour is the share of that column's requests. One band is healthy, two bands are two kinds of requests, a band that climbs is a queue.", t), share)
+}
+
+// heat draws a heat map whose cells have the unit. Exemplars are for cells that
+// Prometheus counted itself: among rows with names Grafana looks for the row's
+// name on each exemplar, and fails on one without.
+func heat(p Panel, unit string) Panel {
 	p.FieldConfig = &FieldConfig{
 		Defaults:  FieldDefaults{Unit: seconds, Custom: map[string]any{"scaleDistribution": map[string]any{"type": "linear"}}},
 		Overrides: []Override{},
 	}
 	p.Options = map[string]any{
 		"calculate": false, "cellGap": 1, "showValue": "never",
-		"cellValues":   map[string]any{"unit": share, "decimals": 1},
+		"cellValues":   map[string]any{"unit": unit, "decimals": 1},
 		"color":        map[string]any{"mode": "scheme", "scheme": "Turbo", "steps": 64, "exponent": 0.5, "fill": "dark-orange", "scale": "exponential", "reverse": false},
 		"filterValues": map[string]any{"le": 1e-9},
 		"rowsFrame":    map[string]any{"layout": "auto"},
@@ -149,7 +173,7 @@ func responseHeatMap() Panel {
 		"yAxis":        map[string]any{"unit": seconds, "axisPlacement": "left", "reverse": false},
 		"exemplars":    map[string]any{"color": "rgba(255,0,255,0.7)"},
 	}
-	return p
+	return steady("5s", p)
 }
 
 func rates() Panel {
@@ -174,26 +198,14 @@ func users() Panel {
 	return chart("Users and requests in flight", number,
 		"Users are those of the closed model; with a rate there are none. In flight are requests sent and not yet answered. In flight as high as users: the target is the limit, no longer the think time.",
 		series("sum("+ofRun(names.Users)+")", "users"),
-		series("sum("+ofRun(names.InFlight)+")", "in flight"))
+		inFlight())
 }
+
+func inFlight() Target { return series("sum("+ofRun(names.InFlight)+")", "in flight") }
 
 func lag() Panel {
 	lagged := ofRun(names.Lag)
 	return tailColors(chart("Generator's lag over time", seconds,
 		"Sent minus intended: the generator's own lateness, part of every response time above. It should stay far below the response p50; where it rises with the latency, suspect the generator or the shared cores first.",
 		series(quantile(0.5, lagged), "p50"), series(quantile(0.99, lagged), "p99")))
-}
-
-func utilization() Panel {
-	return chart("Target's CPU utilization", share,
-		"CPU time over wall time and GOMAXPROCS: 1 is all the process may use. Near 1 while latency climbs: the CPU is the limit. Far below 1: requests wait for something else. The busiest process of the service, whatever the phase.",
-		series("max("+ofTarget(names.ProcessCPUUtilization)+")", "busiest process"))
-}
-
-func cpuTime() Panel {
-	mode := label(names.ProcessCPUTime.Attributes[0])
-	return chart("Target's CPU time", "none",
-		"CPU seconds per second, so in cores, by mode. Much system time: kernel work such as sockets. Throttled: the container's quota kept it from running, which no profile shows.",
-		series("sum by ("+mode+") ("+perSecond(ofTarget(names.ProcessCPUTime))+")", "{{"+mode+"}}"),
-		series("sum("+perSecond(ofTarget(names.ContainerThrottled))+")", "throttled"))
 }

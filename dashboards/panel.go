@@ -11,10 +11,12 @@ func pyroscope() DataSource {
 
 // Units of Grafana.
 const (
-	seconds    = "s"
-	share      = "percentunit"
-	perSeconds = "reqps"
-	number     = "short"
+	seconds        = "s"
+	share          = "percentunit"
+	perSeconds     = "reqps"
+	number         = "short"
+	byteSize       = "bytes"
+	bytesPerSecond = "binBps"
 )
 
 const columns = 24
@@ -140,10 +142,36 @@ func colored(name, color string) Override {
 	}
 }
 
-// tailColors draws p50, p95 and p99 alike on every chart: cool to hot.
+// tailColors draws the percentiles alike on every board: cool to hot.
 func tailColors(p Panel) Panel {
-	p.FieldConfig.Overrides = slices.Concat(p.FieldConfig.Overrides,
-		[]Override{colored("p50", "blue"), colored("p95", "orange"), colored("p99", "red")})
+	p.FieldConfig.Overrides = slices.Concat(p.FieldConfig.Overrides, []Override{
+		colored("p50", "blue"), colored("p90", "green"), colored("p95", "yellow"), colored("p99", "orange"), colored("p99.9", "red"),
+	})
+	return p
+}
+
+// stacked draws the lines of a chart upon each other, as parts of a whole; the
+// fields called apart are drawn beside it, dashed.
+func stacked(p Panel, apart ...string) Panel {
+	p.FieldConfig.Defaults.Custom["stacking"] = map[string]any{"mode": "normal", "group": "A"}
+	p.FieldConfig.Defaults.Custom["fillOpacity"] = 40
+	p.FieldConfig.Defaults.Custom["lineWidth"] = 1
+	for _, name := range apart {
+		p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, Override{
+			Matcher: map[string]any{"id": "byName", "options": name},
+			Properties: []map[string]any{
+				{"id": "custom.stacking", "value": map[string]any{"mode": "none", "group": "A"}},
+				{"id": "custom.fillOpacity", "value": 0},
+				{"id": "custom.lineStyle", "value": map[string]any{"fill": "dash", "dash": []int{10, 6}}},
+			},
+		})
+	}
+	return p
+}
+
+// absent says why a panel may have nothing to show.
+func absent(why string, p Panel) Panel {
+	p.FieldConfig.Defaults.NoValue = why
 	return p
 }
 

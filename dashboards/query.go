@@ -38,7 +38,7 @@ func ofTarget(m names.Metric) string {
 // inPhase keeps the points at which a chosen phase of the run was active. A
 // target knows nothing of phases; the generator's gauge does.
 func inPhase(expr string) string {
-	return fmt.Sprintf(`%s and on () (max(%s) > 0)`, expr, ofRun(names.PhaseActive))
+	return fmt.Sprintf(`(%s) and on () (max(%s) > 0)`, expr, ofRun(names.PhaseActive))
 }
 
 // perSecond is the rate over the live window.
@@ -46,10 +46,29 @@ func perSecond(selector string) string {
 	return fmt.Sprintf(`rate(%s[$__rate_interval])`, selector)
 }
 
+// tail are the percentiles that every latency is shown by.
+func tail() []float64 { return []float64{0.5, 0.9, 0.95, 0.99, 0.999} }
+
+// percentile is how people write a quantile: p50, p99.9.
+func percentile(q float64) string {
+	return "p" + strconv.FormatFloat(q*100, 'f', -1, 64)
+}
+
 // quantile is of a native histogram over the percentile window, which is wide
 // enough for a tail: four seconds at 20/s would leave p99 to a single request.
 func quantile(q float64, selector string) string {
 	return fmt.Sprintf(`histogram_quantile(%v, sum(rate(%s[$window])))`, q, selector)
+}
+
+// mean is of a native histogram over the same window. Means of parts add up to
+// the mean of the whole, which percentiles do not.
+func mean(selector string) string {
+	return fmt.Sprintf(`histogram_avg(sum(rate(%s[$window])))`, selector)
+}
+
+// over is the quantile of what selector has gathered by the end of the range.
+func over(q float64, selector string) string {
+	return fmt.Sprintf(`histogram_quantile(%v, sum(last_over_time(%s[$__range])))`, q, selector)
 }
 
 // ofWholeRun sums the last cumulative points of the run. They are exact, where
@@ -63,9 +82,9 @@ func orZero(expr string) string {
 	return fmt.Sprintf(`(%s or vector(0))`, expr)
 }
 
-// heatRows are the upper bounds of the heat map's rows in seconds: three rows
+// rowBounds are the upper bounds of the heat map's rows in seconds: three rows
 // an octave from 1 ms to about 4 s.
-func heatRows() []float64 {
+func rowBounds() []float64 {
 	const perOctave, octaves = 3, 12
 	rows := make([]float64, 0, perOctave*octaves+1)
 	for i := range perOctave*octaves + 1 {
@@ -74,13 +93,13 @@ func heatRows() []float64 {
 	return rows
 }
 
-// heatMap is the share of requests at or below each bound, as one series per
+// heatRows is the share of requests at or below each bound, as one series per
 // bound with the label le: the classic form that Grafana draws as rows. The
 // exporter's own buckets, 32 an octave, would be drawn less than a pixel high.
 // A share and not a count, so that a phase of 10 users reads like one of 50.
-func heatMap(selector string) string {
+func heatRows(selector string) string {
 	histogram := "sum(" + perSecond(selector) + ")"
-	bounds := heatRows()
+	bounds := rowBounds()
 	terms := make([]string, 0, len(bounds)+1)
 	for _, b := range bounds {
 		le := strconv.FormatFloat(b, 'g', 3, 64)
@@ -92,13 +111,4 @@ func heatMap(selector string) string {
 
 func heatRow(le, upper, histogram string) string {
 	return fmt.Sprintf(`label_replace(histogram_fraction(0, %s, %s), "le", "%s", "", "")`, upper, histogram, le)
-}
-
-// slowSpans asks Tempo for spans of the chosen run and phases that took longer
-// than $slow. The run id stands on the resource of the client's spans and, from
-// the baggage, on the spans of the target; without a scope TraceQL looks at
-// both. The phase stands on all of them.
-func slowSpans() string {
-	return fmt.Sprintf(`{ .%s = "$run" && .%s =~ "${phase:regex}" && duration > $slow } | select(name, resource.service.name, span.%s)`,
-		names.AttrRunID, names.AttrPhase, names.AttrStatus)
 }

@@ -11,17 +11,59 @@ import (
 // UTC time, so descending order puts the newest first and it is the default.
 func runVariable() Variable {
 	query := fmt.Sprintf("label_values(%s,%s)", names.RequestsPlanned.Prometheus(), label(names.AttrRunID))
-	v := labelVariable("run", "Run", "Runs within the time range, the newest first.", query)
+	v := labelVariable(names.BoardRun, "Run", "Runs within the time range, the newest first.", query)
 	v.Sort = 2
 	return v
 }
 
-func phaseVariable() Variable {
-	query := fmt.Sprintf("label_values(%s{%s=\"$run\"},%s)",
+// runsVariable chooses several runs at once; all of them at first.
+func runsVariable() Variable {
+	v := runVariable()
+	v.Description = "Runs within the time range that the tables and charts show."
+	return everything(v)
+}
+
+func phaseVariable(description string) Variable {
+	query := fmt.Sprintf("label_values(%s{%s=~\"$run\"},%s)",
 		names.PhaseActive.Prometheus(), label(names.AttrRunID), label(names.AttrPhase))
-	v := labelVariable("phase", "Phase", "Phases of the run. The target's CPU charts and the users know no phases: choose a time range for them.", query)
+	return everything(labelVariable("phase", "Phase", description, query))
+}
+
+func everything(v Variable) Variable {
 	v.IncludeAll, v.AllValue, v.Multi = true, ".*", true
 	v.Current = map[string]any{"text": []string{"All"}, "value": []string{"$__all"}}
+	return v
+}
+
+// calmest and worst offer the phases of the run in the order of their p99, so
+// that the first, which a reader sees unasked, is the one to compare from or
+// the one to explain.
+func calmest() Variable {
+	return rankedVariable("baseline", "Baseline", "The phase to compare with; the one with the lowest p99 unless you choose.", "sort")
+}
+
+func worst() Variable {
+	return rankedVariable("peak", "Peak", "The phase to explain; the one with the highest p99 unless you choose.", "sort_desc")
+}
+
+func rankedVariable(name, title, description, order string) Variable {
+	by := label(names.AttrPhase)
+	query := fmt.Sprintf(`query_result(%s(histogram_quantile(0.99, sum by (%s) (last_over_time(%s{%s="$run"}[$__range]))) > 0))`,
+		order, by, names.ResponseDuration.Prometheus(), label(names.AttrRunID))
+	v := labelVariable(name, title, description, query)
+	v.Query = map[string]any{"query": query, "refId": name, "qryType": 3}
+	v.Sort = 0
+	v.Regex = `/` + by + `="([^"]+)"/`
+	return v
+}
+
+// reportVariable is where the report of the run is, by the run's own word. It
+// stays out of links: the next board asks again.
+func reportVariable() Variable {
+	query := fmt.Sprintf("label_values(%s{%s=\"$run\"},%s)",
+		names.RunVerdict.Prometheus(), label(names.AttrRunID), label(names.AttrReport))
+	v := labelVariable("report", "Report", "Address of the run's report.", query)
+	v.Hide, v.SkipURLSync = 2, true
 	return v
 }
 

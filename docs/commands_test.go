@@ -31,7 +31,7 @@ type command struct {
 // the compose file is checked.
 const needsDocker = "needs Docker"
 
-var compose = regexp.MustCompile(`^(\w+=\S* )*docker compose (up|down|logs|ps|pull|build|restart|config)\b`)
+var compose = regexp.MustCompile(`^(\w+=\S* )*docker compose (up|down|logs|ps|pull|build|restart|config|exec|run)\b`)
 
 // run is how this test runs a command.
 type run struct {
@@ -56,6 +56,14 @@ func commands() []command {
 		{line: "bash .ci/run", stage: "build"},
 		{line: "bash .ci/run lint docs", stage: "lint"},
 
+		// With the services' own names and free ports for those shown.
+		{line: "taillight run orders.yaml -H http://127.0.0.1:8000 --otlp 127.0.0.1:4318 --otlp-grpc 127.0.0.1:4317 --profiles 127.0.0.1:4040", stage: "end-to-end"},
+		{line: "opentelemetry-instrument waitress-serve --listen=127.0.0.1:8000 shop:app", stage: "end-to-end"},
+		{line: "opentelemetry-instrument waitress-serve --listen=127.0.0.1:8000 profiled:app", stage: "end-to-end"},
+		{line: `NODE_OPTIONS="--require @opentelemetry/auto-instrumentations-node/register" node shop.js`, stage: "end-to-end"},
+		{line: `NODE_OPTIONS="--require @opentelemetry/auto-instrumentations-node/register --require ./profiled.js" node shop.js`, stage: "end-to-end"},
+		{line: `JAVA_TOOL_OPTIONS="-javaagent:opentelemetry-javaagent.jar" java -cp . Shop`, stage: "end-to-end"},
+
 		{line: "go run ./services/taillight run spike", run: &run{slow: true, home: true, prints: `report\.html`}},
 		{line: "go install ./services/taillight", run: &run{home: true}},
 		{line: "taillight run stress", run: &run{slow: true, prints: `report\.html`}},
@@ -63,6 +71,8 @@ func commands() []command {
 		{line: "taillight report " + exampleRun, run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight flight " + exampleRun + "/flight/*.trace", run: &run{slow: true, prints: `requests? in`}},
 		{line: "taillight selftest", run: &run{slow: true, prints: `omission`}},
+		{line: "taillight run stress --fault lock=20ms:2% --fault stall=300ms:every=10s", run: &run{slow: true, prints: `report\.html`}},
+		{line: "taillight target --fault lock=20ms:2%", run: &run{until: true, prints: `"addr":"127\.0\.0\.1:\d+"`}},
 		{line: "taillight target", run: &run{until: true, prints: `"addr":"127\.0\.0\.1:\d+"`}},
 		{line: "taillight serve", run: &run{until: true, prints: `(?s)page .*127\.0\.0\.1:\d+.*profiles`}},
 	}

@@ -23,6 +23,9 @@ type Options struct {
 	IDs *TraceIDs
 	// Baggage is sent with every request.
 	Baggage []BaggageMember
+	// OnBegin is told Result.Began before the first request. What it takes
+	// the load is late by.
+	OnBegin func(time.Time)
 	// OnSecond gets every second of the run, in order, and a last, shorter
 	// one. It delays the next call when it is slow, never the load.
 	OnSecond func(Second)
@@ -125,6 +128,9 @@ func (a *attack) run(ctx context.Context) *Result {
 	a.began = time.Now()
 	res := &Result{Plan: a.plan, Began: a.began, Phases: make([]PhaseResult, len(a.plan.Phases))}
 	clerk := newClerk(a, res)
+	if a.opts.OnBegin != nil {
+		a.opts.OnBegin(a.began)
+	}
 
 	var owned sync.WaitGroup
 	stopClerk := make(chan struct{})

@@ -218,7 +218,7 @@ func (r *recorder) cut(now time.Duration) []InFlightRequest {
 		for _, w := range s.workers {
 			if x := w.current; x != nil {
 				out = append(out, InFlightRequest{
-					Step: x.Step, Phase: x.Phase, Intended: x.Intended, Sent: x.Sent, Age: now - x.Intended,
+					Step: x.Step, Phase: x.Phase, Intended: x.Intended, Sent: x.Sent, Age: now - x.Intended, TraceID: x.TraceID,
 				})
 			}
 		}

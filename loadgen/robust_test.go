@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,6 +183,26 @@ func TestAnImpossibleRateCanBeStopped(t *testing.T) {
 	}
 	if res.Stopped != loadgen.StopInterrupted || seconds < 2 || res.Audit() != nil {
 		t.Errorf("stopped %q, %d seconds, %v", res.Stopped, seconds, res.Audit())
+	}
+}
+
+// Whoever counts the run's times from the wall clock has its anchor before the
+// first request, and the same one that the result has.
+func TestBeginIsToldBeforeTheFirstRequest(t *testing.T) {
+	var told atomic.Pointer[time.Time]
+	res, err := loadgen.Attack(t.Context(), open(50, 100*time.Millisecond), loadgen.Options{
+		NewClient: serving(func(*loadgen.Exchange) {
+			if told.Load() == nil {
+				t.Error("a request before the begin")
+			}
+		}),
+		OnBegin: func(at time.Time) { told.Store(&at) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := told.Load(); at == nil || !at.Equal(res.Began) {
+		t.Errorf("began at %v, told %v", res.Began, at)
 	}
 }
 

@@ -103,6 +103,7 @@ type InFlightRequest struct {
 	Intended time.Duration // offset
 	Sent     time.Duration // offset
 	Age      time.Duration // at the end, since Intended: its response is at least this
+	TraceID  [16]byte      // as sent in traceparent; zero in a result that was read from an archive
 }
 
 // Result is a whole run.

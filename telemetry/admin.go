@@ -21,6 +21,11 @@ import (
 // mostSeconds bounds how long one request may profile or trace.
 const mostSeconds = 60
 
+// settleTime is how long the last samples of a profile are waited for. They
+// take some tenths of a second, unless another profile is being taken by the
+// profiler's own library.
+const settleTime = 5 * time.Second
+
 // AdminHandler serves /debug/pprof/ for `go tool pprof`, and /debug/flight, the
 // execution trace of the last seconds. The CPU profile comes
 // from whoever owns the profiler, so it works while profiles are uploaded, and
@@ -52,15 +57,58 @@ func pprofIndex(w http.ResponseWriter, _ *http.Request) {
 	plain(w, http.StatusOK, b.String())
 }
 
-// cpuProfile also ends when Shutdown begins, which waits for the profiler.
+// cpuProfile answers with what the process has computed in the seconds to
+// come. It also ends when Shutdown begins, which waits for the profiler.
 func (t *Telemetry) cpuProfile(w http.ResponseWriter, r *http.Request) {
-	if _, err := secondsOf(r, 30); err != nil {
+	seconds, err := secondsOf(r, 30)
+	if err != nil {
 		plain(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if t == nil {
+		pyropprof.Profile(w, r)
+		return
+	}
+	if s, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 && time.Duration(seconds)*time.Second >= s.WriteTimeout {
+		plain(w, http.StatusBadRequest, fmt.Sprintf("seconds=%d: this server breaks off after %s: ask for less", seconds, s.WriteTimeout))
 		return
 	}
 	ctx, cancel := t.untilShutdown(r.Context())
 	defer cancel()
-	pyropprof.Profile(w, r.WithContext(ctx))
+	data, err := t.byHand(ctx, time.Duration(seconds)*time.Second)
+	if err != nil {
+		plain(w, http.StatusServiceUnavailable, "cannot profile: "+err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Disposition", `attachment; filename="profile"`)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(data) // fails only when the client has gone
+}
+
+// byHand takes a profile of the whole process, for a while or until ctx ends.
+func (t *Telemetry) byHand(ctx context.Context, d time.Duration) ([]byte, error) {
+	release, err := t.hub.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	t.hub.cut(0) // nothing of what was before
+	s := Selection{From: time.Now()}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	s.Until = time.Now()
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	got, err := t.hub.selected(patient, s)
+	if err != nil {
+		return nil, err
+	}
+	return encode(got.Profile)
 }
 
 func (t *Telemetry) executionTrace(w http.ResponseWriter, r *http.Request) {

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/taillight-load/taillight/telemetry/names"
+	"github.com/taillight-load/taillight/telemetry/otlpenv"
 )
 
 // environment is what the variables ask for.
@@ -22,29 +23,33 @@ type environment struct {
 	own             string   // the one of profiles that may be shown the token
 	token           string   // of the run, "" without one
 	flight          bool     // keep a flight recording
+	threadClock     float64  // share of the requests in it whose thread's clock is read
+	cpu             bool     // keep the CPU profile, with or without an address
 }
 
 // exports reports whether anything is sent anywhere.
 func (e environment) exports() bool { return e.traces || e.metrics || len(e.profiles) > 0 }
 
-func (e environment) any() bool { return e.exports() || e.flight }
+func (e environment) any() bool { return e.exports() || e.flight || e.cpu }
 
-// readEnvironment reads which signals are on. The SDK reads the rest of
-// OTEL_* itself, but takes what it cannot read for its default, which would
-// send a service's telemetry to a place nobody named; so it is checked here.
+// readEnvironment reads which signals are on. The SDK reads the rest of OTEL_*
+// itself.
 func readEnvironment(o Options) (environment, error) {
-	var e environment
+	e := environment{cpu: o.CPU}
 	var err error
 	if e.flight, err = flightOn(o.Flight); err != nil {
 		return e, err
 	}
-	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
-		return e, nil
-	}
-	if e.traces, err = otlpOn("TRACES"); err != nil {
+	if e.threadClock, err = threadShare(o.ThreadClock); err != nil {
 		return e, err
 	}
-	if e.metrics, err = otlpOn("METRICS"); err != nil {
+	if otlpenv.Disabled() {
+		return e, nil
+	}
+	if e.traces, err = otlpenv.On(otlpenv.Traces); err != nil {
+		return e, err
+	}
+	if e.metrics, err = otlpenv.On(otlpenv.Metrics); err != nil {
 		return e, err
 	}
 	for _, name := range []string{names.EnvPyroscope, names.EnvProfileAddress} {
@@ -52,50 +57,17 @@ func readEnvironment(o Options) (environment, error) {
 		if address == "" {
 			continue
 		}
-		if err := checkURL(name, address); err != nil {
+		if err := otlpenv.CheckURL(name, address); err != nil {
 			return e, err
 		}
 		if !slices.Contains(e.profiles, address) {
 			e.profiles = append(e.profiles, address)
 		}
 	}
+	e.cpu = e.cpu || len(e.profiles) > 0
 	e.own = os.Getenv(names.EnvProfileAddress)
 	e.token = headerOf(os.Getenv(names.EnvOTLPHeaders), names.TokenHeader)
 	return e, nil
-}
-
-// otlpOn reports whether a signal, TRACES or METRICS, has an endpoint.
-func otlpOn(signal string) (bool, error) {
-	if os.Getenv("OTEL_"+signal+"_EXPORTER") == "none" {
-		return false, nil
-	}
-	name := "OTEL_EXPORTER_OTLP_" + signal + "_ENDPOINT"
-	if os.Getenv(name) == "" {
-		name = names.EnvOTLP
-	}
-	endpoint := os.Getenv(name)
-	if endpoint == "" {
-		return false, nil
-	}
-	if err := checkURL(name, endpoint); err != nil {
-		return false, err
-	}
-	for _, protocol := range []string{"OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
-		if v := os.Getenv(protocol); v != "" && v != "http/protobuf" {
-			return false, fmt.Errorf("%s=%s: only http/protobuf is spoken here: set it, and the endpoint's port for it (usually 4318)", protocol, v)
-		} else if v != "" {
-			break
-		}
-	}
-	return true, nil
-}
-
-func checkURL(name, value string) error {
-	u, err := url.Parse(value)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("%s=%s: want a URL such as http://127.0.0.1:4318", name, value)
-	}
-	return nil
 }
 
 // headerOf finds one header in a list as OTEL_EXPORTER_OTLP_HEADERS has it:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"runtime/trace"
@@ -134,7 +135,9 @@ func (b *begunWriter) Write(p []byte) (int, error) {
 // with a task, with the trace id that the headers carry, and with a region on
 // the calling goroutine, until done is called on the same goroutine. The
 // middlewares call it; a service calls it for work that reaches it in another
-// way. While no trace is recorded it does nothing.
+// way. While no trace is recorded it does nothing. Of the share of requests
+// that [Options.ThreadClock] says it also reads the thread's CPU time, as
+// [ThreadRegion] does.
 func (t *Telemetry) Task(ctx context.Context, h http.Header) (marked context.Context, done func()) {
 	if t == nil || !trace.IsEnabled() {
 		return ctx, func() {}
@@ -144,9 +147,9 @@ func (t *Telemetry) Task(ctx context.Context, h http.Header) (marked context.Con
 	if sc := oteltrace.SpanContextFromContext(remote); sc.HasTraceID() {
 		trace.Log(ctx, names.TraceTraceID, sc.TraceID().String())
 	}
-	region := trace.StartRegion(ctx, names.TraceRegion)
+	end := startRegion(ctx, names.TraceRegion, rand.Float64() < t.threads)
 	return ctx, func() {
-		region.End()
+		end()
 		task.End()
 	}
 }

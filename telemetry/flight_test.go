@@ -41,6 +41,16 @@ func TestFlightIsOffUnlessAskedFor(t *testing.T) {
 	if err := off.Flight(io.Discard); !errors.Is(err, telemetry.ErrFlightOff) {
 		t.Errorf("nil telemetry: %v", err)
 	}
+	for _, share := range []string{"often", "-0.1", "1.01", "NaN"} {
+		environment(t, map[string]string{names.EnvThreadClock: share})
+		if _, err := telemetry.Start(t.Context(), telemetry.Options{}); err == nil || !strings.Contains(err.Error(), names.EnvThreadClock+"="+share) {
+			t.Errorf("%s=%s: %v", names.EnvThreadClock, share, err)
+		}
+	}
+	environment(t, nil)
+	if _, err := telemetry.Start(t.Context(), telemetry.Options{ThreadClock: 2}); err == nil || !strings.Contains(err.Error(), "Options.ThreadClock=2") {
+		t.Errorf("Options.ThreadClock 2: %v", err)
+	}
 	environment(t, map[string]string{names.EnvFlight: "perhaps"})
 	if _, err := telemetry.Start(t.Context(), telemetry.Options{}); err == nil || !strings.Contains(err.Error(), names.EnvFlight+"=perhaps") {
 		t.Errorf("%v: want the variable named", err)

@@ -7,11 +7,12 @@ type Losses struct {
 	Spans    int64 // ended and sampled, not delivered
 	Metrics  int64 // collections not delivered; the next one carries their sums
 	Profiles int64 // failures to record or upload a segment
+	Samples  int64 // CPU samples in segments that did not reach a receiver, for each receiver
 }
 
 type losses struct {
 	spansEnded, spansDelivered, spansFailed atomic.Int64
-	metrics, profiles                       atomic.Int64
+	metrics, profiles, samples              atomic.Int64
 	settled                                 atomic.Bool
 }
 
@@ -24,5 +25,5 @@ func (l *losses) sum() Losses {
 	if l.settled.Load() {
 		spans = l.spansEnded.Load() - l.spansDelivered.Load()
 	}
-	return Losses{Spans: spans, Metrics: l.metrics.Load(), Profiles: l.profiles.Load()}
+	return Losses{Spans: spans, Metrics: l.metrics.Load(), Profiles: l.profiles.Load(), Samples: l.samples.Load()}
 }

@@ -37,7 +37,9 @@ func (t *Telemetry) startMetrics(ctx context.Context, res *resource.Resource) er
 	if o, ok := memory.(runtime.ProducerOption); ok { // it is one, but declared to return the other
 		producing = append(producing, o)
 	}
-	reading := []sdkmetric.PeriodicReaderOption{sdkmetric.WithProducer(runtime.NewProducer(producing...))}
+	reading := []sdkmetric.PeriodicReaderOption{
+		sdkmetric.WithProducer(runtime.NewProducer(producing...)), sdkmetric.WithProducer(newPauses(time.Now())),
+	}
 	if os.Getenv("OTEL_METRIC_EXPORT_INTERVAL") == "" {
 		reading = append(reading, sdkmetric.WithInterval(metricInterval))
 	}
@@ -50,7 +52,7 @@ func (t *Telemetry) startMetrics(ctx context.Context, res *resource.Resource) er
 	if err := runtime.Start(runtime.WithMeterProvider(t.metrics), memory); err != nil {
 		return err
 	}
-	return observeProcess(t.metrics.Meter("github.com/taillight-load/taillight/telemetry"), os.DirFS("/"))
+	return observeProcess(t.metrics.Meter(scope), os.DirFS("/"))
 }
 
 // httpView keeps every HTTP histogram exponential, and its attributes bounded:

@@ -10,6 +10,12 @@
 //	TAILLIGHT_PROFILE_ADDRESS     CPU profiles, a second receiver
 //	TAILLIGHT_FLIGHT=1            keep the last seconds of the execution trace,
 //	                              for GET /debug/flight
+//	TAILLIGHT_THREAD_CLOCK=0.05   of that share of the requests in it, tell how
+//	                              long their thread was on a CPU
+//
+// It also owns the CPU profiler of the process: uploads, profiles taken by hand
+// ([Telemetry.AdminHandler]), recordings of single functions
+// ([Telemetry.Profile]) and of traces ([Telemetry.CPUSamples]) go on at once.
 //
 // The other OTEL_* variables of the OpenTelemetry SDK are honoured. With none
 // of the above set nothing is started and the middleware hands the request on
@@ -47,6 +53,22 @@ type Options struct {
 	// and GET /debug/flight, unless TAILLIGHT_FLIGHT says otherwise. A process
 	// can have one such recorder.
 	Flight bool
+	// ThreadClock is the share of recorded requests, 0 to 1, of which the
+	// recording also tells how long their thread was on a CPU, unless
+	// TAILLIGHT_THREAD_CLOCK says otherwise. It binds those requests to a thread,
+	// which makes each of their waits slower by some microseconds. Linux only.
+	ThreadClock float64
+	// CPU keeps the CPU profile of the last minute, its samples labelled with
+	// spans, for [Telemetry.CPUSamples], though no receiver of profiles is named. With one
+	// it is kept anyway; without either, the profiler is on only while somebody
+	// records.
+	CPU bool
+	// Baggage names keys of W3C baggage, besides those of a load test, whose
+	// values become attributes of the spans and labels of the CPU samples of the
+	// requests that carry them: tenant.tier becomes the attribute tenant.tier and
+	// the label tenant_tier. At most 16; values are cut to 64 bytes, and a label
+	// takes 64 of them, "other" from then on, for each is a series in Pyroscope.
+	Baggage []string
 }
 
 // Telemetry is what [Start] started. A nil Telemetry is off: all methods work
@@ -58,8 +80,11 @@ type Telemetry struct {
 	propagator propagation.TextMapPropagator
 	traces     *sdktrace.TracerProvider // nil when off; the wrapped tracer cannot be shut down
 	metrics    *sdkmetric.MeterProvider // nil when off
-	profiles   *profiler                // nil when off
+	hub        *hub                     // owns the CPU profiler, on or off
+	continuous bool                     // the profiler is on for good
+	carried    *carried                 // what is taken from baggage
 	flight     *flightRecorder          // nil when off
+	threads    float64                  // share of requests in it whose thread's clock is read
 	lost       losses
 
 	closing  context.Context // ends when Shutdown begins: nobody waits for a retry any more
@@ -82,10 +107,16 @@ func Start(ctx context.Context, o Options) (*Telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
+	allowed, err := newCarried(o.Baggage)
+	if err != nil {
+		return nil, err
+	}
 	t := &Telemetry{
-		tracer: tracenoop.NewTracerProvider(), meter: metricnoop.NewMeterProvider(),
+		carried: allowed,
+		tracer:  tracenoop.NewTracerProvider(), meter: metricnoop.NewMeterProvider(),
 		propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	}
+	t.hub = newHub(&t.lost)
 	t.closing, t.close = context.WithCancel(context.Background())
 	t.aborted, t.abort = context.WithCancel(context.Background())
 	if !env.any() {
@@ -112,9 +143,10 @@ func (t *Telemetry) start(ctx context.Context, env environment, o Options) error
 		if t.flight, err = startFlight(); err != nil {
 			return err
 		}
+		t.threads = env.threadClock
 	}
-	if len(env.profiles) > 0 {
-		if t.profiles, err = startProfiler(t, env, res); err != nil {
+	if env.cpu {
+		if err = t.startProfiles(env, res); err != nil {
 			return err
 		}
 	}
@@ -133,7 +165,7 @@ func (t *Telemetry) start(ctx context.Context, env environment, o Options) error
 
 // Enabled reports whether anything was started.
 func (t *Telemetry) Enabled() bool {
-	return t != nil && (t.traces != nil || t.metrics != nil || t.profiles != nil || t.flight != nil)
+	return t != nil && (t.traces != nil || t.metrics != nil || t.continuous || t.flight != nil)
 }
 
 // Service is service.name as it is sent; "" when telemetry is off.
@@ -144,8 +176,8 @@ func (t *Telemetry) Service() string {
 	return t.service
 }
 
-// TracerProvider makes tracers whose spans are exported and, while profiles
-// are on, label the CPU samples taken in them.
+// TracerProvider makes tracers whose spans are exported and, while the profiler
+// is on for good, label the CPU samples taken in them.
 func (t *Telemetry) TracerProvider() trace.TracerProvider {
 	if t == nil {
 		return tracenoop.NewTracerProvider()
@@ -207,9 +239,7 @@ func (t *Telemetry) shutdown(ctx context.Context) error {
 	if t.metrics != nil {
 		wg.Go(func() { metrics = t.metrics.Shutdown(patient) })
 	}
-	if t.profiles != nil {
-		wg.Go(t.profiles.stop)
-	}
+	wg.Go(t.hub.stop)
 	if t.flight != nil {
 		wg.Go(t.flight.stop)
 	}

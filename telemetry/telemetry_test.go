@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -26,7 +27,7 @@ func environment(t *testing.T, set map[string]string) {
 	t.Helper()
 	for _, name := range []string{
 		names.EnvOTLP, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", names.EnvOTLPHeaders,
-		names.EnvPyroscope, names.EnvProfileAddress, names.EnvServiceName, names.EnvResource, names.EnvFlight, "OTEL_SDK_DISABLED",
+		names.EnvPyroscope, names.EnvProfileAddress, names.EnvServiceName, names.EnvResource, names.EnvFlight, names.EnvThreadClock, "OTEL_SDK_DISABLED",
 		"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_EXPORTER_OTLP_PROTOCOL",
 		"OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_TRACES_SAMPLER",
 	} {
@@ -219,6 +220,7 @@ func TestUnsampledTraceSendsNoSpan(t *testing.T) {
 }
 
 func TestMetricsAreNamedAsTheTableSays(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(8 << 30)) // go.memory.limit is sent only where one is set
 	c := newCollector(t)
 	tel := start(t, map[string]string{names.EnvOTLP: c.URL, "OTEL_METRIC_EXPORT_INTERVAL": "20"})
 	mux := http.NewServeMux()
@@ -366,8 +368,9 @@ func TestADeadCollectorIsCountedAndNotWaitedFor(t *testing.T) {
 	for range 100 {
 		ask(t, h, "/")
 	}
+	burnCPU()
 	shutdown(t, tel)
-	if lost := tel.Lost(); lost.Spans != 100 || lost.Metrics < 1 || lost.Profiles < 1 {
+	if lost := tel.Lost(); lost.Spans != 100 || lost.Metrics < 1 || lost.Profiles < 1 || lost.Samples < 1 {
 		t.Errorf("lost %+v, want 100 spans and at least one of the others", lost)
 	}
 	if err := tel.Shutdown(t.Context()); err != nil {

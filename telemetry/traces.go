@@ -44,12 +44,12 @@ func (t *Telemetry) startTraces(ctx context.Context, res *resource.Resource) err
 	// OTEL_TRACES_SAMPLER says otherwise.
 	t.traces = sdktrace.NewTracerProvider(
 		sdktrace.WithResource(res),
-		sdktrace.WithSpanProcessor(baggageAttributes{}),
+		sdktrace.WithSpanProcessor(baggageAttributes{t.carried}),
 		sdktrace.WithSpanProcessor(taskSpans{}),
 		sdktrace.WithSpanProcessor(&countedSpans{SpanProcessor: batcher, lost: &t.lost}),
 	)
 	t.tracer = t.traces
-	if t.profiles != nil {
+	if t.continuous {
 		t.tracer = otelpyroscope.NewTracerProvider(t.traces)
 	}
 	return nil

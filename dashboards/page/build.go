@@ -69,7 +69,7 @@ func configOf(run *archive.Run, width float64) config {
 	c := config{
 		Type: "config", ID: run.ID, Name: run.Name, Started: run.Started.UTC(), Width: width,
 		Phases: phasesOf(run), Steps: []step{}, Environment: run.Environment,
-		Bins: bins{Lowest: lowestBin * 1e-6, PerDecade: binsPerDecade},
+		Bins: bins{Lowest: lowestBin * 1e-6, PerDecade: binsPerDecade}, Boards: boardsOf(run),
 	}
 	for _, j := range run.Plan.Journeys {
 		for _, s := range j.Steps {

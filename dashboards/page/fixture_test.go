@@ -413,7 +413,7 @@ func (m *maker) telemetry() {
 	d := &m.run.Document
 	d.Signals = archive.Signals{
 		Tier: signal.T2, Capabilities: signal.Capabilities{Spans: true, ServerTiming: true, Profiles: true, SpanLabels: true},
-		Spans: archive.SpanCount{Received: int64(len(m.run.Spans)), Joined: int64(len(m.run.Spans)), Dropped: map[string]int64{}}, Profiles: m.seconds, Points: 12 * m.seconds, Coverage: .9987,
+		Spans: archive.SpanCount{Received: int64(len(m.run.Spans)), Kept: int64(len(m.run.Spans)), Joined: int64(len(m.run.Spans)), Dropped: map[string]int64{}}, Profiles: m.seconds, Points: 12 * m.seconds, Coverage: .9987,
 		ClientSpans: &archive.ClientSpans{Sent: 960, Kept: 1200}, Exporter: map[string]int64{"metrics_dropped": 0, "spans_dropped": 7},
 	}
 	d.Totals.TargetCPU = &archive.CPU{Mean: .74, Max: .93, Source: "process.cpu.time"}

@@ -30,6 +30,7 @@ type config struct {
 	Settings    []setting           `json:"settings"` // of the plan, in words
 	Environment archive.Environment `json:"environment"`
 	Bins        bins                `json:"bins"`
+	Boards      *boardLinks         `json:"boards,omitempty"`
 }
 
 // phase is a phase of the plan with the time it really took.

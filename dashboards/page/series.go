@@ -34,6 +34,7 @@ type drawn struct {
 func drawnMetrics() []drawn {
 	return []drawn{
 		{names.ProcessCPUTime.Name, "cpu", "cores", true},
+		{names.JVMCPUTime, "cpu", "cores", true},
 		{names.ProcessCPUUtilization.Name, "utilization", "1", false},
 		{names.ContainerThrottled.Name, "throttled", "1", true},
 		{names.Goroutines.Name, "goroutines", "goroutines", false},

@@ -15,10 +15,13 @@ import (
 	"github.com/taillight-load/taillight/dashboards"
 )
 
+// lookback is what the stack's flag --query.lookback-delta says.
+const lookback = 30 * time.Second
+
 func engine() *promql.Engine {
 	return promql.NewEngine(promql.EngineOpts{
 		MaxSamples: 50_000_000, Timeout: time.Minute,
-		LookbackDelta: 30 * time.Second, // as the stack's flag says
+		LookbackDelta: lookback,
 		Parser:        parser.NewParser(parser.Options{}),
 	})
 }
@@ -63,6 +66,12 @@ func TestEveryQueryAnswersDuringARun(t *testing.T) {
 					t.Errorf("%s: nothing to show\n%s", q.where, q.expr)
 				}
 				for _, s := range answer {
+					if cells := q.target.Format == "heatmap" && q.target.Exemplar; cells {
+						if len(s.Histograms) == 0 || len(answer) != 1 {
+							t.Errorf("%s: %d series, %d histograms: the panel draws one series of them", q.where, len(answer), len(s.Histograms))
+						}
+						continue
+					}
 					if len(s.Histograms) > 0 {
 						t.Errorf("%s: a histogram where a number is drawn", q.where)
 					}
@@ -145,7 +154,7 @@ func TestHeatMapRowsAreCumulativeShares(t *testing.T) {
 	end := time.Now().Truncate(time.Second)
 	db := feed(t, end, false)
 	for _, q := range boardQueries() {
-		if q.target.Format != "heatmap" {
+		if q.target.Format != "heatmap" || q.target.Exemplar {
 			continue
 		}
 		rows := map[float64]float64{}

@@ -29,7 +29,7 @@ func filled(query string) string {
 func replacePhase(query, phases string) string {
 	return strings.NewReplacer(
 		"$__rate_interval", "6s", "$__range", "15m", "$window", "10s", "$slow", "25ms",
-		"$run", run, "$phase", phases, "$service", service,
+		"$run", run, "$phase", phases, "$service", service, "$baseline", phase, "$peak", phase,
 	).Replace(query)
 }
 
@@ -54,7 +54,10 @@ func boardQueries() []query {
 	return out
 }
 
-var labelValues = regexp.MustCompile(`^label_values\((.+),\s*(\w+)\)$`)
+var (
+	labelValues = regexp.MustCompile(`^label_values\((.+),\s*(\w+)\)$`)
+	queryResult = regexp.MustCompile(`^query_result\((.+)\)$`)
+)
 
 // variableQueries are the boards' own questions for the choices at the top.
 func variableQueries(t *testing.T) []query {
@@ -65,9 +68,13 @@ func variableQueries(t *testing.T) []query {
 			if v.Type != "query" {
 				continue
 			}
+			if result := queryResult.FindStringSubmatch(v.Definition); result != nil {
+				out = append(out, query{where: b.UID + ", $" + v.Name, expr: filled(result[1])})
+				continue
+			}
 			parts := labelValues.FindStringSubmatch(v.Definition)
 			if parts == nil {
-				t.Fatalf("%s: $%s asks %q, which is not label_values(metric, label)", b.UID, v.Name, v.Definition)
+				t.Fatalf("%s: $%s asks %q, which is neither label_values(metric, label) nor query_result(expression)", b.UID, v.Name, v.Definition)
 			}
 			out = append(out, query{where: b.UID + ", $" + v.Name, expr: fmt.Sprintf("count by (%s) (%s)", parts[2], filled(parts[1]))})
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"github.com/taillight-load/taillight/services/doctor"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
@@ -33,19 +34,99 @@ func project(t *testing.T, env ...string) *types.Project {
 
 func TestComposeHasTheStack(t *testing.T) {
 	p := project(t)
-	want := []string{"collector", "grafana", "prometheus", "pyroscope", "taillight", "target", "tempo"}
+	want := []string{"collector", "downstream", "grafana", "prometheus", "pyroscope", "ready", "taillight", "target", "tempo"}
 	if got := slices.Sorted(maps.Keys(p.Services)); !slices.Equal(got, want) {
 		t.Fatalf("services %v, want %v", got, want)
 	}
-	target, taillight := p.Services["target"], p.Services["taillight"]
+	target, taillight, ready := p.Services["target"], p.Services["taillight"], p.Services["ready"]
 	if target.Image != taillight.Image || target.Build == nil || target.Build.Dockerfile != taillight.Build.Dockerfile {
 		t.Error("target and taillight are two images, want one")
+	}
+	downstream := p.Services["downstream"]
+	if downstream.Image != target.Image || !downstream.ReadOnly || len(downstream.Ports) != 0 || downstream.Command[0] != "target" {
+		t.Errorf("the downstream is %s %v, read-only %t, with ports %v", downstream.Image, downstream.Command, downstream.ReadOnly, downstream.Ports)
+	}
+	if i := slices.Index(target.Command, "--downstream"); i < 0 || target.Command[i+1] != "http://downstream:8000" {
+		t.Errorf("the target calls nobody: %v", target.Command)
 	}
 	if _, err := os.Stat(target.Build.Context + "/" + target.Build.Dockerfile); err != nil {
 		t.Error(err)
 	}
-	if target.Command[0] != "target" || taillight.Command[0] != "serve" {
-		t.Errorf("commands %v and %v", target.Command, taillight.Command)
+	if target.Command[0] != "target" || taillight.Command[0] != "serve" || ready.Command[0] != "doctor" || ready.Image != target.Image {
+		t.Errorf("commands %v, %v and %v", target.Command, taillight.Command, ready.Command)
+	}
+}
+
+// What a service could do to the machine beyond its own memory and volume.
+func TestServicesAreConfined(t *testing.T) {
+	for name, s := range project(t).Services {
+		if !s.ReadOnly || !slices.Contains(s.Tmpfs, "/tmp") {
+			t.Errorf("%s: its root is not read-only, or it has no /tmp", name)
+		}
+		if !slices.Contains(s.CapDrop, "ALL") || len(s.CapAdd) > 0 || s.Privileged {
+			t.Errorf("%s: capabilities dropped %v, added %v, privileged %v", name, s.CapDrop, s.CapAdd, s.Privileged)
+		}
+		if !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+			t.Errorf("%s: security options %v", name, s.SecurityOpt)
+		}
+		if user, _, _ := strings.Cut(s.User, ":"); user == "" || user == "0" || user == "root" {
+			t.Errorf("%s runs as %q", name, s.User)
+		}
+		if s.MemLimit <= 0 || s.PidsLimit <= 0 {
+			t.Errorf("%s: memory %d, processes %d", name, s.MemLimit, s.PidsLimit)
+		}
+		if s.NetworkMode != "" || s.Pid != "" || s.Ipc != "" || len(s.Devices) > 0 {
+			t.Errorf("%s shares a namespace or a device of the host", name)
+		}
+		for _, v := range s.Volumes {
+			if strings.Contains(v.Source, "docker.sock") {
+				t.Errorf("%s may command the engine", name)
+			}
+		}
+	}
+}
+
+// The first run must begin after everything that keeps its telemetry, and what
+// it waits for must not wait for it.
+func TestFirstRunWaitsForTheStack(t *testing.T) {
+	p := project(t)
+	ready := p.Services["ready"]
+	if how := p.Services["taillight"].DependsOn["ready"]; how.Condition != types.ServiceConditionCompletedSuccessfully {
+		t.Errorf("taillight waits for ready: %q", how.Condition)
+	}
+	if ready.Restart != "no" {
+		t.Errorf("ready, which ends, has restart %q", ready.Restart)
+	}
+	waited := map[string]bool{}
+	for _, word := range ready.Command[1:] {
+		if !strings.HasPrefix(word, "-") {
+			waited[word] = true
+			if _, ok := ready.DependsOn[word]; !ok && word != "prometheus" && word != "tempo" { // those come with grafana
+				t.Errorf("ready asks %s, which need not have been started", word)
+			}
+		}
+	}
+	for _, part := range doctor.Parts() {
+		if waited[part] == (part == "taillight") {
+			t.Errorf("ready waits for %s: %v", part, waited[part])
+		}
+	}
+}
+
+// One second from a request to its point on a board.
+func TestResolutionIsOneSecond(t *testing.T) {
+	p := project(t)
+	for _, name := range []string{"target", "taillight"} {
+		if got := p.Services[name].Environment["OTEL_METRIC_EXPORT_INTERVAL"]; got == nil || *got != "1000" {
+			t.Errorf("%s exports its metrics every %v ms", name, got)
+		}
+	}
+	sources := load(t, "../grafana/datasources/taillight.yaml")["datasources"].([]any)
+	if got := at(t, sources[0], "jsonData", "timeInterval"); got != "1s" {
+		t.Errorf("Grafana draws a point every %v", got)
+	}
+	if got := p.Services["grafana"].Environment["GF_DASHBOARDS_MIN_REFRESH_INTERVAL"]; got == nil || *got != "1s" {
+		t.Errorf("boards refresh every %v at best", got)
 	}
 }
 
@@ -159,9 +240,17 @@ func TestServicesSpeakToTheRightDoors(t *testing.T) {
 		{"target", names.EnvPyroscope, "http://pyroscope:4040"},
 		{"target", names.EnvProfileAddress, "http://taillight:4040"},
 		// Not 4318: what comes in there is sent to Taillight, which would receive its own.
+		{"target", names.EnvFaults, ""},
+		{"downstream", names.EnvOTLP, "http://collector:4318"},
+		{"downstream", names.EnvServiceName, names.ServiceDownstream},
+		{"downstream", "OTEL_METRICS_EXPORTER", "none"},
 		{"taillight", names.EnvOTLP, "http://collector:4319"},
 		{"taillight", "TAILLIGHT_HOST", "http://target:8000"},
 		{"taillight", "TAILLIGHT_AUTORUN", "load"},
+		// In its own container, a command is a client of the process that serves.
+		{"taillight", "TAILLIGHT_SERVE", "http://127.0.0.1:8089"},
+		{"ready", "TAILLIGHT_COLLECTOR", "http://collector:4318"},
+		{"ready", "TAILLIGHT_COLLECTOR_RUNS", "http://collector:4319"},
 		{"grafana", "GF_AUTH_ANONYMOUS_ORG_ROLE", "Viewer"},
 		{"grafana", "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION", "true"},
 		{"grafana", "GF_PLUGINS_PREINSTALL_DISABLED", "true"},

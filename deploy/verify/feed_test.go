@@ -31,24 +31,33 @@ const (
 func feed(t *testing.T, end time.Time, targetKnowsRun bool) *teststorage.TestStorage {
 	t.Helper()
 	db := teststorage.New(t)
-	settings := *prometheusConfig(t)
-	door := remote.NewOTLPWriteHandler(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), db,
-		func() config.Config { return settings }, remote.OTLPOptions{})
+	write := door(t, db)
 	start := end.Add(-feedSeconds * time.Second)
 	for second := 1; second <= feedSeconds; second++ {
-		body, err := pmetricotlp.NewExportRequestFromMetrics(oneSecond(start, second, targetKnowsRun)).MarshalProto()
+		write(oneSecond(start, second, targetKnowsRun))
+	}
+	return db
+}
+
+// door writes metrics as a collector does.
+func door(t *testing.T, db *teststorage.TestStorage) func(pmetric.Metrics) {
+	t.Helper()
+	settings := *prometheusConfig(t)
+	handler := remote.NewOTLPWriteHandler(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), db,
+		func() config.Config { return settings }, remote.OTLPOptions{})
+	return func(m pmetric.Metrics) {
+		body, err := pmetricotlp.NewExportRequestFromMetrics(m).MarshalProto()
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := httptest.NewRequest(http.MethodPost, "/api/v1/otlp/v1/metrics", bytes.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-protobuf")
 		w := httptest.NewRecorder()
-		door.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 		if w.Code != http.StatusOK {
-			t.Fatalf("Prometheus refuses second %d of the feed: %d %s", second, w.Code, w.Body)
+			t.Fatalf("Prometheus refuses the feed: %d %s", w.Code, w.Body)
 		}
 	}
-	return db
 }
 
 // oneSecond holds every metric of telemetry/names, cumulative since start.

@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"debug/elf"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -47,30 +48,61 @@ func TestImageHoldsOneStaticBinaryThatFitsTheStack(t *testing.T) {
 	if libraries, err := f.ImportedLibraries(); err != nil || len(libraries) > 0 {
 		t.Errorf("needs %v (%v), and the image holds no libraries", libraries, err)
 	}
+	// Compressed it is a third. The base image, certificates and time zones, has about 2 MB.
+	if n := sizeOf(t, binary); n > 38_000_000 {
+		t.Errorf("%d bytes: the image would have more than 40 MB", n)
+	}
 	// Every flag and variable in the compose file must exist.
 	for name, s := range project(t).Services {
 		if s.Build == nil {
 			continue
 		}
-		help, err := exec.CommandContext(t.Context(), binary, s.Command[0], "--help").CombinedOutput()
-		if err != nil {
-			t.Errorf("%s: %s --help: %v\n%s", name, s.Command[0], err, help)
-		}
-		wanted := []string{}
+		flags := helpOf(t, binary, s.Command[0])
 		for _, word := range s.Command[1:] {
-			if strings.HasPrefix(word, "--") {
-				wanted = append(wanted, word)
-			}
-		}
-		for variable := range s.Environment {
-			if flag, ok := strings.CutPrefix(variable, "TAILLIGHT_"); ok && flag != "PROFILE_ADDRESS" {
-				wanted = append(wanted, "--"+strings.ToLower(strings.ReplaceAll(flag, "_", "-")))
-			}
-		}
-		for _, flag := range wanted {
-			if !strings.Contains(string(help), flag+" ") {
+			flag, _, _ := strings.Cut(word, "=")
+			if strings.HasPrefix(flag, "--") && !strings.Contains(flags, flag+" ") && !strings.Contains(flags, flag+"[") {
 				t.Errorf("%s: %s has no flag %s", name, s.Command[0], flag)
 			}
+		}
+		// Its variables are also for what is executed beside it.
+		flags += helpOf(t, binary, "run") + helpOf(t, binary, "doctor")
+		for variable := range s.Environment {
+			if flag, ok := strings.CutPrefix(variable, "TAILLIGHT_"); ok && flag != "PROFILE_ADDRESS" {
+				if flag = "--" + strings.ToLower(strings.ReplaceAll(flag, "_", "-")); !strings.Contains(flags, flag+" ") {
+					t.Errorf("%s: %s is the variable of no flag", name, variable)
+				}
+			}
+		}
+	}
+}
+
+func sizeOf(t *testing.T, file string) int64 {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+func helpOf(t *testing.T, binary, command string) string {
+	t.Helper()
+	help, err := exec.CommandContext(t.Context(), binary, command, "--help").CombinedOutput()
+	if err != nil {
+		t.Errorf("%s --help: %v\n%s", command, err, help)
+	}
+	return string(help)
+}
+
+// The command must be found by its name in a container that runs.
+func TestImageHasTheCommandOnItsPath(t *testing.T) {
+	text := read(t, "../Dockerfile")
+	for _, want := range []string{
+		" /usr/local/bin/taillight\n", `ENTRYPOINT ["/usr/local/bin/taillight"]`, "USER 65532:65532", "distroless/static",
+		"GOOS=$TARGETOS GOARCH=$TARGETARCH", "--platform=$BUILDPLATFORM",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the Dockerfile does not say %q", want)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Package stats holds the few statistics that a load test's conclusions need:
-// quantiles and shares with intervals, how many independent samples a series
-// of requests is worth, and whether events come in bursts.
+// quantiles, shares and ratios of pairs with intervals, how many independent
+// samples a series of requests is worth, and whether events come in bursts.
 //
 // Requests are not independent samples: a slow second makes many slow requests.
 // EffectiveSize says how many independent ones a series is worth, and the

@@ -9,14 +9,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/explain"
 	"github.com/taillight-load/taillight/telemetry/exporter"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -47,6 +48,9 @@ type Config struct {
 	// ForwardOTLP and ForwardProfiles are base URLs of receivers that get what
 	// this run receives; empty is none.
 	ForwardOTLP, ForwardProfiles string
+	// Grafana is the base URL of the Grafana with the boards, and RunsURL the one
+	// under which readers find the directories of Runs; empty is none.
+	Grafana, RunsURL string
 	// Token, when set, must come with all telemetry. A bundled target gets
 	// one of its own.
 	Token string
@@ -59,6 +63,12 @@ type Config struct {
 	Admin, AdminToken string
 	// NoFlight takes no flight recordings.
 	NoFlight bool
+	// Faults are planted in the bundled target while the load runs. Another
+	// service has none.
+	Faults faults.Set
+	// Via, when set, is given the base URL of a bundled target and returns the
+	// one that the load goes to: that of a proxy in between.
+	Via func(target string) (string, error)
 	// OnStart is told once everything stands and the load is about to begin.
 	OnStart func(Started)
 	// OnProgress is told every second, and may take its time.
@@ -76,6 +86,7 @@ type Started struct {
 	Bundled     bool
 	TargetPID   int
 	TargetProcs int
+	Faults      string             // planted in it, as text; "" is none
 	Reference   *archive.Reference // nil when none was taken
 	OTLP        string             // base URL of the OTLP receiver
 	GRPC        string             // same, over gRPC; "" when there is none
@@ -86,7 +97,11 @@ type Started struct {
 // Outcome is a run that has ended.
 type Outcome struct {
 	Run    *archive.Run
-	Report string // path of report.html
+	Report string // path of report.html; "" when none was written
+	// Explained is what the rules saw of the run, beside its findings.
+	Explained explain.Output
+	// Injected is whom the faults befell, oldest first.
+	Injected faults.Book
 }
 
 // ErrInterrupted is a run that was interrupted before its load: exit 130.
@@ -122,17 +137,20 @@ func interruptedOr(ctx context.Context, err error) error {
 // run is a test in progress.
 type run struct {
 	Config
-	doc      archive.Document
-	plan     loadgen.Plan
-	archive  *archive.Writer
-	signals  *Signals
-	ids      *loadgen.TraceIDs
-	child    *child
-	exporter *exporter.Exporter
-	watch    watch
-	flights  *flights // nil when there are none
-	kept     []loadgen.Exchange
-	broken   error // what makes the run invalid, whatever it measured
+	doc     archive.Document
+	plan    loadgen.Plan
+	archive *archive.Writer
+	signals *Signals
+	ids     *loadgen.TraceIDs
+	child   *child // nil when the target is not bundled
+	// downstream is called by the child, when a request asks for that.
+	downstream *child
+	injected   faults.Book
+	exporter   *exporter.Exporter
+	watch      watch
+	flights    *flights // nil when there are none
+	kept       []loadgen.Exchange
+	broken     error // what makes the run invalid, whatever it measured
 }
 
 // prepare makes everything stand that the load needs.
@@ -144,6 +162,9 @@ func prepare(ctx context.Context, cfg Config) (*run, error) {
 		r.plan.Target = "http://127.0.0.1:1"
 	}
 	if err := r.plan.Check(); err != nil {
+		return nil, err
+	}
+	if err := r.checkFaults(bundled); err != nil {
 		return nil, err
 	}
 	if err := r.identify(); err != nil {
@@ -213,13 +234,14 @@ func (r *run) start(ctx context.Context, bundled bool) error {
 	r.signals.attach(r.archive, r.ids, r.plan.Timeout)
 	if bundled {
 		r.stage("starting the target")
-		c, err := startTarget(ctx, r)
-		if err != nil {
+		if err := r.startTargets(ctx); err != nil {
 			return err
 		}
-		r.child = c
-		r.plan.Target = "http://" + c.Addr
-		r.Admin, r.AdminToken = "http://"+c.Admin, ""
+		r.plan.Target = "http://" + r.child.Addr
+		r.Admin, r.AdminToken = "http://"+r.child.Admin, ""
+		if err := r.detour(); err != nil {
+			return err
+		}
 	}
 	if err := r.reference(ctx); err != nil {
 		return err
@@ -244,7 +266,9 @@ func checkExport(ctx context.Context) error {
 }
 
 func (r *run) startExporter(ctx context.Context) (*exporter.Exporter, error) {
-	o := exporter.Options{RunID: r.ID, Version: r.Version, Began: time.Now(), Target: r.plan.Target}
+	o := exporter.Options{
+		RunID: r.ID, Version: r.Version, Began: time.Now(), Target: r.plan.Target, Plan: r.Name, Report: r.reportURL(),
+	}
 	for i := range r.plan.Phases {
 		o.Phases = append(o.Phases, r.plan.Phases[i].Name)
 	}
@@ -271,7 +295,6 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 		r.OnStart(r.started())
 	}
 	r.watch.plan = &r.plan
-	// Last of all, so that its anchor is that of the load.
 	e, err := r.startExporter(ctx)
 	if err != nil {
 		return nil, err
@@ -293,10 +316,16 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 		r.flights = newFlights(r.Admin, r.AdminToken, &r.plan, r.archive)
 		r.flights.start()
 	}
+	uproot, err := r.plant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer uproot()
 	return loadgen.Attack(ctx, r.plan, loadgen.Options{
 		RunID:    r.ID,
 		IDs:      r.ids,
 		Baggage:  baggage(),
+		OnBegin:  r.exporter.Begin,
 		OnSecond: r.second,
 		Cut:      r.Cut,
 	})
@@ -306,7 +335,7 @@ func (r *run) started() Started {
 	s := Started{
 		ID: r.ID, Dir: r.Dir, Target: r.plan.Target, Bundled: r.child != nil,
 		OTLP: r.signals.OTLP, GRPC: r.signals.GRPC, Profiles: r.signals.Profiles, Plan: r.plan,
-		TargetProcs: r.doc.Environment.TargetProcs, Reference: r.doc.Environment.Reference,
+		TargetProcs: r.doc.Environment.TargetProcs, Reference: r.doc.Environment.Reference, Faults: r.Faults.String(),
 	}
 	if r.child != nil {
 		s.TargetPID = r.child.PID
@@ -368,14 +397,14 @@ func (r *run) lastWait() (context.Context, context.CancelFunc) {
 func (r *run) settle(result *loadgen.Result) {
 	r.flights.end(r.Cut)
 	if r.child != nil {
-		r.broken = r.child.ended()
+		r.broken = errors.Join(r.child.ended(), r.downstream.ended())
 	}
 	r.stage("waiting for the spans of this run")
-	r.signals.settle()
+	r.signals.settle(result.InFlight)
 	r.signals.join(r.kept, joinWait, r.Cut)
 	if r.child != nil {
 		r.stage("stopping the target")
-		r.child.stop(r.Cut)
+		r.stopTargets()
 	}
 	r.signals.detach()
 	if r.Signals == nil {
@@ -408,9 +437,7 @@ func untilCut(wait time.Duration, cut <-chan struct{}) (ctx context.Context, end
 // abandon ends what was started for a run that will not take place.
 func (r *run) abandon() {
 	r.flights.stop()
-	if r.child != nil {
-		r.child.stop(r.Cut)
-	}
+	r.stopTargets()
 	ctx, cancel := r.lastWait()
 	defer cancel()
 	if r.signals != nil {
@@ -425,56 +452,13 @@ func (r *run) abandon() {
 	_ = r.archive.Discard()
 }
 
-// The solo reference is so many iterations, in so long at most: with a slow
-// target it rests on fewer, and with one that does not answer there is none.
-const (
-	referenceRequests = 20
-	referenceWait     = 2 * time.Second
-)
-
-// reference measures the target alone, when the plan has users whose limit it
-// will tell, and reading is all that its first journey does.
-func (r *run) reference(ctx context.Context) error {
-	if !usesUsers(&r.plan) || !readsOnly(&r.plan.Journeys[0]) {
-		return nil
-	}
-	r.stage(fmt.Sprintf("measuring the target alone: %d iterations in a row, %s at most", referenceRequests, referenceWait))
-	ctx, cancel := context.WithTimeout(ctx, referenceWait)
-	defer cancel()
-	mean, n, err := loadgen.Reference(ctx, r.plan, loadgen.Options{RunID: r.ID, IDs: r.ids}, referenceRequests)
-	if err != nil {
-		return err
-	}
-	if n > 0 {
-		r.doc.Environment.Reference = &archive.Reference{N: n, Mean: mean.Seconds()}
-	}
-	return nil
-}
-
-func usesUsers(p *loadgen.Plan) bool {
-	for i := range p.Phases {
-		if p.Phases[i].Users != nil {
-			return true
-		}
-	}
-	return false
-}
-
-func readsOnly(j *loadgen.Journey) bool {
-	for i := range j.Steps {
-		if m := j.Steps[i].Method; m != http.MethodGet && m != http.MethodHead {
-			return false
-		}
-	}
-	return true
-}
-
 // document is run.json as it stands before the load.
 func (r *run) document(bundled bool) archive.Document {
 	env := environment(r.Version, r.Command)
 	env.Bundled = bundled
 	env.Target = r.plan.Target
 	env.TraceShare = r.plan.TraceShare
+	env.Grafana = r.Grafana
 	if bundled {
 		env.Procs, env.TargetProcs = split(env.Procs)
 	}

@@ -36,6 +36,23 @@ func TestIDsAreTimeAndFourDigits(t *testing.T) {
 	}
 }
 
+func TestReportsAreNamedWhereTheRunsAreServed(t *testing.T) {
+	const id, at = "20261123-153012-7f3a", "http://127.0.0.1:8089/runs"
+	for _, tc := range []struct{ runs, dir, want string }{
+		{"", "runs/" + id, ""},
+		{at, "runs/" + id, at + "/" + id + "/report.html"},
+		{at, "somewhere/else", ""}, // by --out: the page does not show it
+	} {
+		r := run{Config: Config{ID: id, Dir: tc.dir, RunsURL: tc.runs, Grafana: "http://127.0.0.1:3000"}}
+		if got := r.reportURL(); got != tc.want {
+			t.Errorf("runs at %q, %s: %q, want %q", tc.runs, tc.dir, got, tc.want)
+		}
+		if got := r.document(false).Environment.Grafana; got != r.Grafana {
+			t.Errorf("Grafana is noted as %q", got)
+		}
+	}
+}
+
 func TestExitCodesHaveAnOrder(t *testing.T) {
 	for _, tc := range []struct {
 		verdict signal.Verdict
@@ -61,21 +78,29 @@ func TestExitCodesHaveAnOrder(t *testing.T) {
 func TestTargetInheritsNoTelemetry(t *testing.T) {
 	r := &run{Config: Config{ID: "r1", Token: "secret"}, signals: &Signals{OTLP: "http://127.0.0.1:1", Profiles: "http://127.0.0.1:2"}}
 	r.doc.Environment.TargetProcs = 3
-	env := targetEnv([]string{
-		"PATH=/bin", "OTEL_TRACES_EXPORTER=none", "OTEL_EXPORTER_OTLP_ENDPOINT=http://elsewhere", "PYROSCOPE_SERVER_ADDRESS=http://elsewhere",
-		"TAILLIGHT_ADMIN_TOKEN=x", "GOMAXPROCS=1",
-	}, r)
-	for _, kv := range env {
-		if strings.Contains(kv, "elsewhere") || strings.Contains(kv, "none") || kv == "GOMAXPROCS=1" {
-			t.Errorf("inherited %s", kv)
-		}
+	shell := []string{
+		"PATH=/bin", "OTEL_TRACES_EXPORTER=elsewhere", "OTEL_EXPORTER_OTLP_ENDPOINT=http://elsewhere", "PYROSCOPE_SERVER_ADDRESS=http://elsewhere",
+		"TAILLIGHT_ADMIN_TOKEN=elsewhere", "TAILLIGHT_FAULTS=elsewhere", "GOMAXPROCS=7",
 	}
-	for _, want := range []string{
-		"PATH=/bin", names.EnvOTLP + "=http://127.0.0.1:1", names.EnvProfileAddress + "=http://127.0.0.1:2",
-		names.EnvOTLPHeaders + "=" + names.TokenHeader + "=secret", names.EnvResource + "=loadtest.run.id=r1", "GOMAXPROCS=3",
+	for _, c := range []struct {
+		as   role
+		want []string
+	}{
+		{targetRole(r, "http://127.0.0.1:3"), []string{names.EnvServiceName + "=taillight-target", names.EnvProfileAddress + "=http://127.0.0.1:2", names.EnvFlight + "=1", "GOMAXPROCS=3"}},
+		{downstreamRole(), []string{names.EnvServiceName + "=taillight-downstream", "OTEL_METRICS_EXPORTER=none", names.EnvFlight + "=0", "GOMAXPROCS=1"}},
 	} {
-		if !slices.Contains(env, want) {
-			t.Errorf("%s is missing of %q", want, env)
+		env := childEnv(shell, r, c.as)
+		for _, kv := range env {
+			if strings.Contains(kv, "elsewhere") || kv == "GOMAXPROCS=7" {
+				t.Errorf("the %s inherited %s", c.as.name, kv)
+			}
+		}
+		want := append(c.want, "PATH=/bin", names.EnvOTLP+"=http://127.0.0.1:1",
+			names.EnvOTLPHeaders+"="+names.TokenHeader+"=secret", names.EnvResource+"=loadtest.run.id=r1")
+		for _, kv := range want {
+			if !slices.Contains(env, kv) {
+				t.Errorf("%s is missing of the %s's %q", kv, c.as.name, env)
+			}
 		}
 	}
 }

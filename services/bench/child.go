@@ -16,10 +16,22 @@ import (
 	"sync"
 	"time"
 
+	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
-// child is the bundled target, running as a process of its own. It holds a
+// role is what an instance of the bundled target is there for.
+type role struct {
+	name  string   // for people
+	args  []string // besides those that every child gets
+	env   []string // same
+	procs int      // GOMAXPROCS
+	// confine lets the process be throttled: it gets a control group where
+	// that can be had.
+	confine bool
+}
+
+// child is an instance of the bundled target, running as a process of its own. It holds a
 // pipe on its standard input: when this process ends, however it ends, the
 // pipe closes and the target follows.
 type child struct {
@@ -27,7 +39,10 @@ type child struct {
 	Admin string `json:"admin"`
 	PID   int    `json:"pid"`
 
+	role   string
+	procs  int // GOMAXPROCS
 	cmd    *exec.Cmd
+	group  *quotaGroup // nil when there is none
 	stdin  io.Closer
 	stderr *tail
 	exited chan struct{}
@@ -41,32 +56,47 @@ const (
 	stopWait  = 10 * time.Second
 )
 
-func startTarget(ctx context.Context, r *run) (*child, error) {
+// startChild starts an instance and waits until it stands.
+func startChild(ctx context.Context, r *run, as role) (*child, error) {
+	c, err := spawn(ctx, r, as)
+	if err != nil {
+		return nil, fmt.Errorf("starting the %s: %w", as.name, err)
+	}
+	return c, nil
+}
+
+func spawn(ctx context.Context, r *run, as role) (*child, error) {
 	exe := r.Executable
 	if exe == "" {
 		var err error
 		if exe, err = os.Executable(); err != nil {
-			return nil, fmt.Errorf("starting the target: %w", err)
+			return nil, err
 		}
 	}
-	c := &child{stderr: &tail{}, exited: make(chan struct{})}
+	c := &child{role: as.name, procs: as.procs, stderr: &tail{}, exited: make(chan struct{})}
+	args := append([]string{"target", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--child"}, as.args...)
 	// Not bound to ctx: an interrupted run still needs its target, for the
 	// answers and the telemetry that are under way.
-	c.cmd = exec.CommandContext(context.WithoutCancel(ctx), exe, "target", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--child")
-	c.cmd.Env = targetEnv(os.Environ(), r)
+	c.cmd = exec.CommandContext(context.WithoutCancel(ctx), exe, args...)
+	c.cmd.Env = childEnv(os.Environ(), r, as)
 	c.cmd.Stderr = c.stderr
 	c.cmd.SysProcAttr = ownGroup()
 	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting the target: %w", err)
+		return nil, err
 	}
 	c.stdin = stdin
 	stdout, err := c.cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting the target: %w", err)
+		return nil, err
 	}
 	if err := c.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting the target: %w", err)
+		return nil, err
+	}
+	if as.confine {
+		// At once: what the process tells of its throttling is that of the group
+		// it finds itself in when it starts its telemetry.
+		c.group = newQuotaGroup(c.cmd.Process.Pid)
 	}
 	ready := make(chan error, 1)
 	c.waited.Go(func() { c.tend(stdout, ready) })
@@ -79,7 +109,7 @@ func startTarget(ctx context.Context, r *run) (*child, error) {
 	}
 	if err != nil {
 		c.kill()
-		return nil, fmt.Errorf("starting the target: %w%s", err, c.stderr.said())
+		return nil, fmt.Errorf("%w%s", err, c.stderr.said())
 	}
 	return c, nil
 }
@@ -110,11 +140,13 @@ func (c *child) stop(cut <-chan struct{}) {
 		c.kill()
 	}
 	c.waited.Wait()
+	c.group.remove()
 }
 
 func (c *child) kill() {
 	_ = c.cmd.Process.Kill()
 	c.waited.Wait()
+	c.group.remove()
 }
 
 // ended reports a target that is no longer there, which nobody asked to end,
@@ -129,7 +161,7 @@ func (c *child) ended() error {
 	if c.err != nil {
 		how = c.err.Error()
 	}
-	return fmt.Errorf("the bundled target ended during the run (%s)%s", how, c.stderr.said())
+	return fmt.Errorf("the bundled %s ended during the run (%s)%s", c.role, how, c.stderr.said())
 }
 
 // split divides what this process may use of the cores between generator and
@@ -143,23 +175,63 @@ func split(procs int) (generator, target int) {
 	return generator, procs - generator
 }
 
-// targetEnv is the environment of the target: this process's, less everything
+// childEnv is the environment of an instance: this process's, less everything
 // that would make its telemetry go elsewhere.
-func targetEnv(environ []string, r *run) []string {
+func childEnv(environ []string, r *run, as role) []string {
 	env := slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		return strings.HasPrefix(kv, "OTEL_") || strings.HasPrefix(kv, "PYROSCOPE_") ||
 			strings.HasPrefix(kv, "TAILLIGHT_") || strings.HasPrefix(kv, "GOMAXPROCS=")
 	})
-	return append(env,
+	return append(append(env, as.env...),
 		names.EnvOTLP+"="+r.signals.OTLP,
 		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
 		names.EnvOTLPHeaders+"="+names.TokenHeader+"="+r.Token,
-		names.EnvServiceName+"="+names.ServiceTarget,
 		names.EnvResource+"="+names.AttrRunID+"="+r.ID,
-		names.EnvProfileAddress+"="+r.signals.Profiles,
-		names.EnvFlight+"="+map[bool]string{true: "0", false: "1"}[r.NoFlight],
-		"GOMAXPROCS="+strconv.Itoa(r.doc.Environment.TargetProcs),
+		"GOMAXPROCS="+strconv.Itoa(as.procs),
 	)
+}
+
+// targetRole is the instance that the load goes to.
+func targetRole(r *run, downstream string) role {
+	_, throttled := r.Faults.Find(faults.Throttle)
+	return role{
+		name: "target", args: []string{"--downstream", downstream}, confine: throttled, procs: r.doc.Environment.TargetProcs,
+		env: []string{
+			names.EnvServiceName + "=" + names.ServiceTarget,
+			names.EnvProfileAddress + "=" + r.signals.Profiles,
+			names.EnvFlight + "=" + map[bool]string{true: "0", false: "1"}[r.NoFlight],
+		},
+	}
+}
+
+// downstreamRole is the instance that the target calls. It sends nothing but
+// spans: it may never be called, and what it uses is not the target's.
+func downstreamRole() role {
+	return role{name: "downstream", procs: 1, env: []string{
+		names.EnvServiceName + "=" + names.ServiceDownstream,
+		"OTEL_METRICS_EXPORTER=none", names.EnvFlight + "=0",
+	}}
+}
+
+// startTargets starts both instances, the called one first.
+func (r *run) startTargets(ctx context.Context) error {
+	var err error
+	if r.downstream, err = startChild(ctx, r, downstreamRole()); err != nil {
+		return err
+	}
+	r.child, err = startChild(ctx, r, targetRole(r, "http://"+r.downstream.Addr))
+	return err
+}
+
+// stopTargets ends both instances, at the same time.
+func (r *run) stopTargets() {
+	var wg sync.WaitGroup
+	for _, c := range []*child{r.child, r.downstream} {
+		if c != nil {
+			wg.Go(func() { c.stop(r.Cut) })
+		}
+	}
+	wg.Wait()
 }
 
 // tail keeps the end of what a process says.

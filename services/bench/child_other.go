@@ -2,7 +2,17 @@
 
 package bench
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 // ownGroup is a matter of unix terminals.
 func ownGroup() *syscall.SysProcAttr { return nil }
+
+// canPause tells whether pause and resume work on this system.
+const canPause = false
+
+func (c *child) pause() error { return errors.ErrUnsupported }
+
+func (c *child) resume() error { return errors.ErrUnsupported }

@@ -29,6 +29,7 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	r.stage("explaining")
 	r.flights.count(&r.doc.Signals)
 	r.doc.Signals.Spans.Dropped = r.signals.dropped()
+	r.doc.Signals.Refused = r.signals.refused()
 	// What stands there when this process is killed while it explains.
 	r.doc.Verdict, r.doc.Exit, r.doc.Reason = signal.Aborted, signal.ExitInterrupted, "aborted: the load came to its end and was not explained"
 	incomplete := r.finish(r.doc)
@@ -39,8 +40,10 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	if incomplete != nil {
 		// The files hold less than the run: the tables are those of memory.
 		out.Document = r.doc
+		r.signals.unwritten(out)
 	}
-	if err := Explain(out, result); err != nil {
+	explained, err := Explain(out, result, signal.T3)
+	if err != nil {
 		return nil, errors.Join(err, r.archive.Close())
 	}
 	spoil(out, r.broken)
@@ -54,14 +57,15 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 		spoil(out, err)
 	}
 	r.stage("writing the report")
-	report, err := WriteReport(out)
+	outcome := &Outcome{Run: out, Explained: explained, Injected: r.injected}
+	err = outcome.WriteReport()
 	if err != nil {
 		spoil(out, fmt.Errorf("the report could not be written: %w", err))
 		// The verdict is another one now. That it cannot be written either is
 		// the same complaint.
 		_ = r.archive.Finish(out.Document)
 	}
-	return &Outcome{Run: out, Report: report}, r.archive.Close()
+	return outcome, r.archive.Close()
 }
 
 // finish writes the document and brings all to the disk. Only then can the
@@ -97,8 +101,7 @@ func spoil(run *archive.Run, why error) {
 }
 
 // exported accounts for what left this process: what was passed on of what was
-// received, what was lost of our own export, and how many of the kept exchanges
-// became client spans.
+// received, what was lost of our own export, and how much of it was sent.
 func (r *run) exported(s *archive.Signals) {
 	s.Forwarded = r.signals.forwarded()
 	if r.exporter == nil {
@@ -108,36 +111,68 @@ func (r *run) exported(s *archive.Signals) {
 	if sent, kept := r.exporter.Spans(); kept > 0 {
 		s.ClientSpans = &archive.ClientSpans{Sent: sent, Kept: kept}
 	}
+	if sent, made := r.exporter.Points(); made > 0 {
+		s.ClientPoints = &archive.ClientPoints{Sent: sent, Made: made}
+	}
 }
 
 // Reopen reads a run back and, when it never came to its end, concludes it
 // from what it had written.
-func Reopen(dir string) (*archive.Run, error) {
+func Reopen(dir string) (*Outcome, error) {
 	run, err := archive.Open(dir)
-	// Whatever explains a run says how valid each of its phases is.
-	if err != nil || !run.Cut && len(run.Validity) > 0 {
-		return run, err
+	if err != nil {
+		return nil, err
 	}
 	result, err := run.Result()
 	if err != nil {
 		return nil, err
 	}
-	verdict, reason := run.Verdict, run.Reason
-	if err := Explain(run, result); err != nil {
+	stored := run.Document
+	out, err := Explain(run, result, signal.T3)
+	if err != nil {
 		return nil, err
+	}
+	// Whatever explains a run says how valid each of its phases is.
+	if !run.Cut && len(stored.Validity) > 0 {
+		run.Document = stored
 	}
 	// A run that was cut, or killed before it was explained, stays aborted,
 	// whatever its numbers would say.
-	run.Verdict, run.Reason, run.Exit = verdict, reason, signal.ExitInterrupted
-	return run, nil
+	run.Verdict, run.Reason = stored.Verdict, stored.Reason
+	if run.Exit = stored.Exit; run.Cut || len(stored.Validity) == 0 {
+		run.Exit = signal.ExitInterrupted
+	}
+	return &Outcome{Run: run, Explained: out}, nil
 }
 
-// Explain fills in what follows from a run's files: validity, signals,
-// findings, verdict and exit code.
-func Explain(run *archive.Run, result *loadgen.Result) error {
+// ExplainAgain reads a run back and explains it with today's rules, looking at
+// no more than a tier tells, as if the rest had not been recorded. Its verdict
+// stays what it was. Nothing is written.
+func ExplainAgain(dir string, most signal.Tier) (*Outcome, error) {
+	run, err := archive.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	result, err := run.Result()
+	if err != nil {
+		return nil, err
+	}
+	verdict, reason, exit := run.Verdict, run.Reason, run.Exit
+	out, err := Explain(run, result, most)
+	if err != nil {
+		return nil, err
+	}
+	run.Verdict, run.Reason, run.Exit = verdict, reason, exit
+	return &Outcome{Run: run, Explained: out}, nil
+}
+
+// Explain fills in what follows from a run's files, validity, signals,
+// findings, verdict and exit code, and returns what else the rules saw. It
+// looks at no more than a tier tells.
+func Explain(run *archive.Run, result *loadgen.Result, most signal.Tier) (explain.Output, error) {
 	seconds, err := run.LoadSeconds()
 	if err != nil {
-		return err
+		return explain.Output{}, err
 	}
 	run.Validity = result.Check()
 	cpu := targetCPU(run)
@@ -145,6 +180,7 @@ func Explain(run *archive.Run, result *loadgen.Result) error {
 	in := explain.Input{
 		Result: result, Validity: run.Validity, Seconds: seconds,
 		Exchanges: run.Exchanges, Spans: run.Spans, Profiles: run.Profiles, Series: run.Series,
+		Timelines: run.Timelines, Most: most,
 		Machine: explain.Machine{
 			Cores: run.Environment.Cores, GeneratorProcs: run.Environment.Procs,
 			TargetProcs: run.Environment.TargetProcs, Bundled: run.Environment.Bundled,
@@ -164,7 +200,7 @@ func Explain(run *archive.Run, result *loadgen.Result) error {
 		run.Verdict, run.Reason = signal.Invalid, "invalid: the books do not balance, which is a defect of Taillight: "+err.Error()
 	}
 	run.Exit = exitOf(run.Verdict, result.Stopped)
-	return nil
+	return out, nil
 }
 
 // exitOf gives interrupted before invalid before fail before pass.
@@ -183,44 +219,31 @@ func exitOf(v signal.Verdict, stopped loadgen.StopReason) int {
 }
 
 // WriteReport writes report.html into the run's directory, as a whole or not
-// at all, and returns its path.
-func WriteReport(run *archive.Run) (string, error) {
+// at all, and notes its path in Report.
+func (o *Outcome) WriteReport() error {
 	var b bytes.Buffer
-	if err := page.Write(&b, run); err != nil {
-		return "", err
+	if err := page.Write(&b, o.Run); err != nil {
+		return err
 	}
-	path := filepath.Join(run.Dir, reportFile)
+	path := filepath.Join(o.Run.Dir, reportFile)
 	err := os.WriteFile(path+".tmp", b.Bytes(), 0o644)
 	if err == nil {
 		err = os.Rename(path+".tmp", path)
 	}
 	if err != nil {
 		_ = os.Remove(path + ".tmp") // on a full disk its part would only be in the way
-		return "", fmt.Errorf("report: %w", err)
+		return fmt.Errorf("report: %w", err)
 	}
-	return path, nil
+	o.Report = path
+	return nil
 }
 
 // signalsOf says what of the target's telemetry reached the run.
 func signalsOf(run *archive.Run) archive.Signals {
 	s := run.Signals // what was dropped on the way is known already
-	s.Spans.Received = int64(len(run.Spans))
-	s.Spans.Joined = 0
-	joined, expected := 0, 0
-	for _, j := range explain.Join(run.Exchanges, run.Spans) {
-		if !j.Exchange.Sampled || j.Exchange.Status == 0 {
-			continue
-		}
-		expected++
-		if j.Span != nil {
-			joined++
-		}
-	}
-	s.Spans.Joined = int64(joined)
-	s.Coverage = 0
-	if expected > 0 {
-		s.Coverage = float64(joined) / float64(expected)
-	}
+	s.Spans.Kept = int64(len(run.Spans))
+	s.Spans.Balance()
+	joined := join(&s, run)
 	s.Profiles = len(run.Profiles)
 	s.Flights, s.Timelines = len(run.Flights), len(run.Timelines)
 	s.Points = 0
@@ -236,6 +259,47 @@ func signalsOf(run *archive.Run) archive.Signals {
 	}
 	s.Tier = s.Capabilities.Tier()
 	return s
+}
+
+// Reasons why a kept exchange has no server span.
+const (
+	unjoinedNotSampled = "not_sampled"    // its traceparent said so
+	unjoinedNoAnswer   = "no_answer"      // the service may never have seen it
+	unjoinedNoServer   = "no_server_span" // of its trace came only spans of other kinds
+	unjoinedNoSpan     = "no_span"        // of its trace nothing came: not sent, sent late, or dropped
+)
+
+// join counts which kept exchanges have a server span, and why the others have
+// none. The coverage is of those that should have one.
+func join(s *archive.Signals, run *archive.Run) (joined int64) {
+	traces := map[signal.TraceID]bool{}
+	for i := range run.Spans {
+		traces[run.Spans[i].TraceID] = true
+	}
+	s.Spans.Unjoined = map[string]int64{}
+	expected := int64(0)
+	for _, j := range explain.Join(run.Exchanges, run.Spans) {
+		switch x := j.Exchange; {
+		case !x.Sampled:
+			s.Spans.Unjoined[unjoinedNotSampled]++
+			continue
+		case x.Status == 0:
+			s.Spans.Unjoined[unjoinedNoAnswer]++
+			continue
+		case j.Span != nil:
+			joined++
+		case traces[x.TraceID]:
+			s.Spans.Unjoined[unjoinedNoServer]++
+		default:
+			s.Spans.Unjoined[unjoinedNoSpan]++
+		}
+		expected++
+	}
+	s.Spans.Joined, s.Coverage = joined, 0
+	if expected > 0 {
+		s.Coverage = float64(joined) / float64(expected)
+	}
+	return joined
 }
 
 // timelines reports whether any kept exchange has a timeline.
@@ -258,21 +322,21 @@ func spanLabels(profiles []signal.Profile) bool {
 	return labelled
 }
 
-// targetCPU reads the cores in use from process.cpu.time, of the instance that
+// targetCPU reads the cores in use from its CPU time, of the instance that
 // used most; nil when nobody told.
 func targetCPU(run *archive.Run) *archive.CPU {
 	byInstance := map[string]map[int64]float64{}
-	service := map[string]string{}
+	source := map[string]string{}
 	for i := range run.Series {
 		se := &run.Series[i]
-		if se.Name != names.ProcessCPUTime.Name {
+		if se.Name != names.ProcessCPUTime.Name && se.Name != names.JVMCPUTime {
 			continue
 		}
-		id := se.Resource.Instance()
+		id := se.Name + " " + se.Resource.Instance() // one may tell both
 		if byInstance[id] == nil {
 			byInstance[id] = map[int64]float64{}
 		}
-		service[id] = se.Resource.Service()
+		source[id] = se.Name + " of " + se.Resource.Service()
 		for _, p := range se.Points {
 			byInstance[id][p.Time] += p.Value
 		}
@@ -281,7 +345,7 @@ func targetCPU(run *archive.Run) *archive.CPU {
 	for id, points := range byInstance {
 		cpu := cores(points, run.Started.UnixNano(), run.Ended.UnixNano())
 		if cpu != nil && (most == nil || cpu.Mean > most.Mean) {
-			cpu.Source = names.ProcessCPUTime.Name + " of " + service[id]
+			cpu.Source = source[id]
 			most = cpu
 		}
 	}

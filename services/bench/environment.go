@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -23,6 +25,15 @@ func environment(version string, command []string) archive.Environment {
 		Memory:    memory(),
 		Procs:     runtime.GOMAXPROCS(0),
 	}
+}
+
+// reportURL is where readers find the report of this run; "" when nobody serves
+// the runs, or not this one, for its directory is elsewhere.
+func (r *run) reportURL() string {
+	if r.RunsURL == "" || filepath.Base(r.Dir) != r.ID {
+		return ""
+	}
+	return r.RunsURL + "/" + url.PathEscape(r.ID) + "/report.html"
 }
 
 func firstLine(path string) string {

@@ -35,6 +35,7 @@ const (
 	slowApart    = 10 * time.Second // at least, between two recordings for slow exchanges
 	mostSlow     = 10
 	randomOnes   = 2
+	randomLatest = 3 * time.Second // before the end: later ones would give way to that of the last phase's end
 )
 
 // Bounds of fetching one.
@@ -111,7 +112,7 @@ func randomOffsets(p *loadgen.Plan) []time.Duration {
 	r := rand.New(rand.NewPCG(p.Seed, 0x666c69676874)) // "flight": a stream of its own
 	var at []time.Duration
 	for range randomOnes {
-		at = append(at, time.Duration(r.Int64N(max(1, int64(p.Duration())))))
+		at = append(at, time.Duration(r.Int64N(max(1, int64(p.Duration()-randomLatest)))))
 	}
 	slices.Sort(at)
 	return at

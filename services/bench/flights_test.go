@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/archive"
@@ -101,6 +103,33 @@ func TestContrastIsRecorded(t *testing.T) {
 		before = at[whyRandom]
 		f.stop()
 	}
+}
+
+// Whatever the seed and the phases, there are two random ones and one at the
+// end of each phase, one a second at most.
+func TestContrastAndEndsAreNeverLeftOut(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		p := flightPlan(t)
+		p.Seed = rapid.Uint64().Draw(rt, "seed")
+		var all []loadgen.Second
+		one := p.Phases[0]
+		p.Phases = nil
+		for range rapid.IntRange(1, 5).Draw(rt, "phases") {
+			one.For = time.Duration(rapid.IntRange(3, 20).Draw(rt, "length")) * time.Second
+			p.Phases = append(p.Phases, one)
+			for range int(one.For / time.Second) {
+				i := len(all)
+				all = append(all, loadgen.Second{Index: i, End: time.Duration(i+1) * time.Second, Phase: len(p.Phases) - 1, Series: make([]loadgen.Series, 1)})
+			}
+			all[len(all)-1].Phase++
+		}
+		all[len(all)-1].Phase = -1
+		f := newFlights("http://127.0.0.1:1", "", &p, nil)
+		defer f.stop()
+		if at := when(f, all); len(at[whyRandom]) != randomOnes || len(at[whyPhaseEnd]) != len(p.Phases) || !f.asked {
+			rt.Errorf("%v in %d s with %d phases, random ones due at %v", at, len(all), len(p.Phases), randomOffsets(&p))
+		}
+	})
 }
 
 // What is beyond the usual but within the thresholds is not slow.

@@ -5,16 +5,21 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/receiver"
 )
 
-// dropLate is the reason of spans that came after the run's telemetry was
-// closed.
-const dropLate = "late"
+// Reasons that no store knows.
+const (
+	dropLate      = "late"      // it came after the run's telemetry was closed
+	dropUnwritten = "unwritten" // the archive had no room
+)
 
 // books are the counts of receivers that may serve several runs.
 type books struct {
 	rejected map[receiver.Reason]int64 // spans
+	refused  map[receiver.Reason]int64 // requests
+	passedOn int64                     // profiles
 	otlp     receiver.ForwardStats
 	profiles receiver.ForwardStats
 }
@@ -22,7 +27,8 @@ type books struct {
 func (s *Signals) books() books {
 	b := books{otlp: s.forwards.otlp.Stats(), profiles: s.forwards.profiles.Stats()}
 	if s.receiver != nil {
-		b.rejected = s.receiver.Stats().RejectedSpans
+		stats := s.receiver.Stats()
+		b.rejected, b.refused, b.passedOn = stats.RejectedSpans, stats.Refused, stats.PassedOn
 	}
 	return b
 }
@@ -46,6 +52,33 @@ func (s *Signals) dropped() map[string]int64 {
 	if late > 0 {
 		out[dropLate] = late
 	}
+	return out
+}
+
+// unwritten counts the spans that were kept, and then had no room in the
+// archive.
+func (s *Signals) unwritten(run *archive.Run) {
+	store, _ := s.attached()
+	if n := store.Counts().Spans - int64(len(run.Spans)); n > 0 {
+		run.Signals.Spans.Dropped[dropUnwritten] = n
+	}
+}
+
+// passedOn stands among the reasons of what was refused, for profiles that only
+// the destination of --forward-profiles got.
+const passedOn = "passed_on"
+
+// refused returns how many requests were not taken during the run, by reason.
+func (s *Signals) refused() map[string]int64 {
+	now := s.books()
+	s.mu.Lock()
+	before := s.before
+	s.mu.Unlock()
+	out := map[string]int64{passedOn: now.passedOn - before.passedOn}
+	for reason, n := range now.refused {
+		out[string(reason)] = n - before.refused[reason]
+	}
+	maps.DeleteFunc(out, func(_ string, n int64) bool { return n == 0 })
 	return out
 }
 

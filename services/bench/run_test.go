@@ -12,13 +12,16 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/services/target"
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
@@ -26,15 +29,41 @@ import (
 const standInEnv = "BENCH_TEST_TARGET"
 
 // standIn answers every request; "crash" ends in the middle of the run, "hang"
-// never says that it stands.
+// never says that it stands, "burn" neither, and computes, "spans" sends spans
+// of every request to the run and "elsewhere" to itself, "real" is the bundled
+// target.
 func standIn(kind string) int {
 	ended := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		close(ended)
 	}()
-	if kind == "hang" {
+	switch kind {
+	case "hang":
 		<-ended
+		return 0
+	case "burn":
+		go func() {
+			for n := uint64(1); ; {
+				n = n*3 + 1
+			}
+		}()
+		<-ended
+		return 0
+	case "real":
+		cfg := target.Config{Addr: "127.0.0.1:0"}
+		if i := slices.Index(os.Args, "--downstream"); i > 0 {
+			cfg.Downstream = os.Args[i+1]
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			<-ended
+			cancel()
+		}()
+		if err := target.Run(ctx, cfg, nil, os.Stdout, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		return 0
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,19 +71,27 @@ func standIn(kind string) int {
 		return 1
 	}
 	var n atomic.Int64
-	go func() {
-		_ = http.Serve(l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			if n.Add(1) == 5 && kind == "crash" {
-				fmt.Fprintln(os.Stderr, "panic: out of paper")
-				os.Exit(7)
-			}
-		}))
-	}()
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if n.Add(1) == 5 && kind == "crash" {
+			fmt.Fprintln(os.Stderr, "panic: out of paper")
+			os.Exit(7)
+		}
+	})
+	if kind == "spans" || kind == "elsewhere" {
+		sender := &spanSender{}
+		if kind == "spans" {
+			sender.endpoint, sender.header = os.Getenv(names.EnvOTLP), os.Getenv(names.EnvOTLPHeaders)
+		}
+		handler = sender.answer
+		defer sender.start()()
+	}
+	go func() { _ = http.Serve(l, handler) }()
 	_ = json.NewEncoder(os.Stdout).Encode(child{Addr: l.Addr().String(), PID: os.Getpid()})
 	<-ended
 	return 0
 }
 
+// bundled is the bundled target itself.
 // brief is a run of so many requests, 20 a second, in a directory that is not
 // there yet. It does not wait for spans, which nobody sends.
 func brief(t *testing.T, target string, requests int) Config {
@@ -351,10 +388,11 @@ func TestARunThatWasNotExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := Reopen(cfg.Dir)
+	again, err := Reopen(cfg.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	run := again.Run
 	if len(run.Validity) != 1 || len(run.Silent) == 0 || run.Verdict != signal.Aborted || run.Exit != signal.ExitInterrupted || run.Reason != "as it was" {
 		t.Errorf("%s, exit %d, %q, %d phases judged", run.Verdict, run.Exit, run.Reason, len(run.Validity))
 	}

@@ -196,10 +196,15 @@ func (s *Signals) keep(kept []loadgen.Exchange) {
 	_ = w.Spans(store.Keep(ids...))
 }
 
-// settle says that the last exchange has been kept.
-func (s *Signals) settle() {
+// settle says that the last exchange has been kept, and which requests were
+// cut.
+func (s *Signals) settle(cut []loadgen.InFlightRequest) {
 	store, _ := s.attached()
-	store.Settle()
+	ids := make([]signal.TraceID, len(cut))
+	for i := range cut {
+		ids[i] = cut[i].TraceID
+	}
+	store.Settle(ids...)
 }
 
 // detach takes the run off; its store can still be read.

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	common "go.opentelemetry.io/proto/otlp/common/v1"
 	otlptrace "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -130,13 +129,7 @@ func spanBatch(b testing.TB, trace signal.TraceID, id *uint64, n int) []byte {
 		*id++
 		spans[i] = &otlptrace.Span{
 			TraceId: trace[:], SpanId: binary.BigEndian.AppendUint64(nil, *id), Name: "GET /profile", Kind: 2,
-			StartTimeUnixNano: 1, EndTimeUnixNano: 2,
-		}
-		for _, k := range "abcdefghijkl" {
-			spans[i].Attributes = append(spans[i].Attributes, &common.KeyValue{
-				Key:   "http.attribute." + string(k),
-				Value: &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: "127.0.0.1"}},
-			})
+			StartTimeUnixNano: 1, EndTimeUnixNano: 2, Attributes: dozen(),
 		}
 	}
 	body, err := proto.Marshal(&coltrace.ExportTraceServiceRequest{ResourceSpans: []*otlptrace.ResourceSpans{

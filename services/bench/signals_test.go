@@ -77,7 +77,7 @@ func newService(t *testing.T) (*service, string) {
 	return s, server.URL
 }
 
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -131,13 +131,62 @@ func TestARunKeepsItsOwnSpansOnce(t *testing.T) {
 	if !maps.Equal(run.Signals.Spans.Dropped, want) {
 		t.Errorf("dropped %v, want %v", run.Signals.Spans.Dropped, want)
 	}
-	if run.Signals.Coverage != 1 || run.Signals.Spans.Joined != sent {
+	if n := run.Signals.Spans; n.Received != sent+sent/2+sent/5 || n.Kept != sent || n.Joined != sent || run.Signals.Coverage != 1 {
 		t.Errorf("signals %+v", run.Signals)
 	}
 	all, refused := lines.Load(), points.Load()
 	x := run.Signals.Forwarded
 	if x["forward_spans_sent"] != all-refused || x["forward_spans_lost_refused"] != refused || all != sent+sent/2+sent/5 {
 		t.Errorf("%d requests of %d forwarded, %d refused, said %v", all, sent+sent/2+sent/5, refused, x)
+	}
+}
+
+// The spans of requests that were cut at the end are counted as such: not as
+// spans that the run chose not to keep.
+func TestSpansOfCutRequestsAreCountedApart(t *testing.T) {
+	svc, _ := newService(t)
+	release := make(chan struct{})
+	hanging := serviceOf(t, func(w http.ResponseWriter, r *http.Request) {
+		if svc.requests.Load() >= 5 {
+			svc.ServeHTTP(httptest.NewRecorder(), r) // its span goes out, its answer does not
+			<-release
+			return
+		}
+		svc.ServeHTTP(w, r)
+	})
+	defer close(release)
+	cfg := brief(t, hanging, 10)
+	cfg.Plan.Drain = time.Second
+	cfg.OnStart = func(s Started) { svc.endpoint.Store(&s.OTLP) }
+	out, err := Run(t.Context(), cfg)
+	svc.sending.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, cut := svc.requests.Load(), out.Run.Totals.InFlightAtEnd
+	n := out.Run.Signals.Spans
+	if want := map[string]int64{"duplicate": sent / 2, "unknown_trace": sent / 5, "cut": cut}; cut == 0 || !maps.Equal(n.Dropped, want) {
+		t.Errorf("dropped %v, want %v", n.Dropped, want)
+	}
+	if n.Kept != sent-cut || n.Received != sent+sent/2+sent/5 {
+		t.Errorf("%d requests, %d cut, spans %+v", sent, cut, n)
+	}
+}
+
+// What the archive had no room for was received, and not kept.
+func TestUnwrittenSpansAreCounted(t *testing.T) {
+	s := &Signals{store: signal.NewStore(signal.StoreOptions{})}
+	s.store.AddSpans([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{1}}, {TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}}})
+	run := &archive.Run{Spans: make([]signal.Span, 2)}
+	run.Signals.Spans.Dropped = map[string]int64{"duplicate": 3}
+	s.unwritten(run)
+	if n := signalsOf(run).Spans; n.Received != 5 || n.Kept != 2 || len(n.Dropped) != 1 {
+		t.Errorf("all written: %+v", n)
+	}
+	run.Spans = run.Spans[:1]
+	s.unwritten(run)
+	if n := signalsOf(run).Spans; n.Received != 5 || n.Kept != 1 || n.Dropped[dropUnwritten] != 1 {
+		t.Errorf("one lost: %+v", n)
 	}
 }
 
@@ -177,7 +226,7 @@ func TestLateSpansAreCounted(t *testing.T) {
 	}
 	s.spans(span(0))
 	s.keep([]loadgen.Exchange{{TraceID: traces[0]}, {TraceID: traces[1]}})
-	s.settle()
+	s.settle(nil)
 	s.spans(span(1)) // in the drain window
 	s.spans(span(2)) // of an exchange that is not kept
 	s.detach()

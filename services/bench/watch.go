@@ -77,7 +77,8 @@ func (w *watch) targetCPU(store *signal.Store) float64 {
 		w.cpu, w.cores = map[string]signal.Latest{}, map[string]float64{}
 	}
 	busiest := -1.0
-	for _, l := range store.Latest(names.ProcessCPUTime.Name) {
+	told := append(store.Latest(names.ProcessCPUTime.Name), store.Latest(names.JVMCPUTime)...)
+	for _, l := range told {
 		before, ok := w.cpu[l.Instance]
 		if d := l.Time - before.Time; ok && d > 0 {
 			w.cores[l.Instance] = (l.Value - before.Value) / (float64(d) / 1e9)

@@ -40,7 +40,10 @@ func (d *display) start(s bench.Started) {
 		where += fmt.Sprintf("  (bundled target, pid %d, GOMAXPROCS %d)", s.TargetPID, s.TargetProcs)
 	}
 	fmt.Fprintf(d.out, "target  %s\n", where)
-	if !s.Bundled {
+	if s.Faults != "" {
+		fmt.Fprintf(d.out, "faults  %s\n", s.Faults)
+	}
+	if !s.Bundled && s.OTLP != "" {
 		d.environment(s)
 	}
 	if ref := s.Reference; ref != nil {
@@ -52,8 +55,9 @@ func (d *display) start(s bench.Started) {
 // environment prints what makes a service send this run its telemetry.
 func (d *display) environment(s bench.Started) {
 	// Batches of the default 5 s would still be under way when the run ends,
-	// and points that are differences are not kept.
-	const settings = "OTEL_BSP_SCHEDULE_DELAY=500 OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"
+	// metrics of the default 60 s would mostly miss it, and points that are
+	// differences are not kept.
+	const settings = "OTEL_BSP_SCHEDULE_DELAY=500 OTEL_METRIC_EXPORT_INTERVAL=1000 OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"
 	const line = "  OTEL_EXPORTER_OTLP_ENDPOINT=%s OTEL_EXPORTER_OTLP_PROTOCOL=%s " + settings + "\n"
 	fmt.Fprint(d.out, "to see inside it, start the service with\n")
 	fmt.Fprintf(d.out, line, s.OTLP, "http/protobuf")

@@ -132,6 +132,9 @@ func printFlight(out io.Writer, rec *flight.Recording, top int, s style) {
 	if n := len(sorted) - len(shown); n > 0 {
 		fmt.Fprintf(out, "%s more: --top 0 shows all\n", thousands(int64(n)))
 	}
+	if c.onCPU {
+		fmt.Fprint(out, wrap("(descheduled): of running, the kernel had taken the CPU away, by the clock of the request's thread; its mean is over the requests whose clock was read.", "", s.width))
+	}
 	if c.assist || c.stw {
 		fmt.Fprint(out, wrap("(assist): work for the garbage collector; (stw): the world was stopped. Both lie over the states and are not added.", "", s.width))
 	}
@@ -147,6 +150,7 @@ func traceName(t *signal.Timeline) string {
 // columns are those that a recording has anything to say in.
 type columns struct {
 	reasons     []signal.BlockReason
+	onCPU       bool
 	syscall     bool
 	assist, stw bool
 	samples     bool
@@ -160,6 +164,7 @@ func columnsOf(timelines []signal.Timeline) columns {
 		for _, reason := range signal.BlockReasons() {
 			all.Add(reason, t.Blocked.Of(reason))
 		}
+		c.onCPU = c.onCPU || t.OnCPU != nil
 		c.syscall = c.syscall || t.Syscall > 0
 		c.assist = c.assist || t.GCAssist > 0
 		c.stw = c.stw || t.STW > 0
@@ -174,7 +179,11 @@ func columnsOf(timelines []signal.Timeline) columns {
 }
 
 func (c *columns) head() []string {
-	head := []string{"trace id", "total", "running", "runnable"}
+	head := []string{"trace id", "total", "running"}
+	if c.onCPU {
+		head = append(head, "(descheduled)")
+	}
+	head = append(head, "runnable")
 	if c.syscall {
 		head = append(head, "syscall")
 	}
@@ -194,7 +203,11 @@ func (c *columns) head() []string {
 }
 
 func (c *columns) row(t *signal.Timeline, name string) []string {
-	row := []string{name, nsAsMs(t.Total), nsAsMs(t.Running), nsAsMs(t.Runnable)}
+	row := []string{name, nsAsMs(t.Total), nsAsMs(t.Running)}
+	if c.onCPU {
+		row = append(row, descheduled(t))
+	}
+	row = append(row, nsAsMs(t.Runnable))
 	if c.syscall {
 		row = append(row, nsAsMs(t.Syscall))
 	}
@@ -234,9 +247,11 @@ func (c *columns) place(rows [][]string, shown []signal.Timeline) [][]string {
 	return rows
 }
 
-// mean is the mean request.
+// mean is the mean request. It was descheduled for as long as those were on
+// average of which that is known.
 func mean(timelines []signal.Timeline) *signal.Timeline {
 	var m signal.Timeline
+	var known, without int64
 	for i := range timelines {
 		t := &timelines[i]
 		m.Total += t.Total
@@ -245,6 +260,9 @@ func mean(timelines []signal.Timeline) *signal.Timeline {
 		m.Syscall += t.Syscall
 		m.GCAssist += t.GCAssist
 		m.STW += t.STW
+		if ns, measured := t.Descheduled(); measured {
+			known, without = known+1, without+ns
+		}
 		for _, reason := range signal.BlockReasons() {
 			m.Blocked.Add(reason, t.Blocked.Of(reason))
 		}
@@ -252,10 +270,23 @@ func mean(timelines []signal.Timeline) *signal.Timeline {
 	n := int64(len(timelines))
 	m.Total, m.Running, m.Runnable, m.Syscall = m.Total/n, m.Running/n, m.Runnable/n, m.Syscall/n
 	m.GCAssist, m.STW = m.GCAssist/n, m.STW/n
+	if known > 0 {
+		onCPU := m.Running - without/known
+		m.OnCPU = &onCPU
+	}
 	for _, reason := range signal.BlockReasons() {
 		m.Blocked.Add(reason, m.Blocked.Of(reason)/n-m.Blocked.Of(reason))
 	}
 	return &m
+}
+
+// descheduled writes the time without a CPU, "" when it was not measured.
+func descheduled(t *signal.Timeline) string {
+	ns, measured := t.Descheduled()
+	if measured && ns == 0 {
+		return "0.00"
+	}
+	return nsAsMs(ns)
 }
 
 // nsAsMs writes nanoseconds as milliseconds, "" for none.

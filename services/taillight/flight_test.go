@@ -30,6 +30,7 @@ func fixedRecording() *flight.Recording {
 		{Func: "runtime.selectgo", File: "/go/src/runtime/select.go", Line: 351},
 		{Func: "net/http.(*persistConn).roundTrip", File: "/go/src/net/http/transport.go", Line: 2765},
 	}
+	onCPU := int64(9_000_000)
 	return &flight.Recording{
 		Began: time.Date(2026, 11, 24, 7, 0, 0, 123e6, time.UTC), Length: 3200 * time.Millisecond, Events: 201_034,
 		CutAtStart: 12, Samples: 150, Attached: 131,
@@ -42,7 +43,7 @@ func fixedRecording() *flight.Recording {
 				GCAssist: 120_000,
 			},
 			{
-				TraceID: signal.TraceID{2, 15: 2}, Start: 9, Total: 40_000_000, Running: 9_990_000, Runnable: 10_000, Blocked: signal.Blocked{Network: 30_000_000},
+				TraceID: signal.TraceID{2, 15: 2}, Start: 9, Total: 40_000_000, Running: 9_990_000, OnCPU: &onCPU, Runnable: 10_000, Blocked: signal.Blocked{Network: 30_000_000},
 				Blocks: []signal.Block{{Reason: signal.BlockNetwork, Time: 30_000_000, Count: 1, Stack: answer}}, STW: 30_000,
 				Samples: []signal.StackCount{{Count: 2}, {Count: 1}},
 			},

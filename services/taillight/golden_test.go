@@ -148,7 +148,7 @@ func conclude(doc *archive.Document) {
 	}
 	doc.Silent = []signal.Silent{{ID: "F14", Why: "no profile"}, {ID: "F20", Why: "no span"}}
 	doc.Signals = archive.Signals{
-		Tier: "T1", Spans: archive.SpanCount{Received: 170, Joined: 150}, Coverage: 0.9375, Profiles: 3,
+		Tier: "T1", Spans: archive.SpanCount{Received: 170, Kept: 170, Joined: 150}, Coverage: 0.9375, Profiles: 3,
 		ClientSpans: &archive.ClientSpans{Sent: 150, Kept: 160},
 	}
 	doc.Verdict, doc.Exit = signal.Fail, signal.ExitFail
@@ -165,11 +165,11 @@ func fixedRun(t *testing.T) *archive.Run {
 		}
 		writeFixedRun(t, dir)
 	}
-	run, err := bench.Reopen(dir)
+	out, err := bench.Reopen(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return run
+	return out.Run
 }
 
 // golden holds got against a file; escape codes are shown in it as ␛.

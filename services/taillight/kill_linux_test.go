@@ -44,9 +44,16 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-func killRun(t *testing.T, plan string, after time.Duration) {
+// A target that stands still when its run is killed is not left standing.
+func TestKilledWhileItsTargetIsStopped(t *testing.T) {
+	plan := filepath.Join(t.TempDir(), "busy.yaml")
+	write(t, plan, killedPlan)
+	killRun(t, plan, 3*time.Second, "--fault", "stall=9s:every=10s")
+}
+
+func killRun(t *testing.T, plan string, after time.Duration, flags ...string) {
 	dir := filepath.Join(t.TempDir(), "run")
-	cmd := exec.Command("taillight", "run", plan, "--out", dir, "--headless")
+	cmd := exec.Command("taillight", append([]string{"run", plan, "--out", dir, "--headless"}, flags...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,7 @@ type planOptions struct {
 	runs       string
 
 	forwardOTLP, forwardProfiles string
+	links                        readerLinks
 
 	admin  string
 	flight bool
@@ -56,6 +57,7 @@ func (o *planOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.runs, "runs", "runs", "directory that holds the runs")
 	f.StringVar(&o.forwardOTLP, "forward-otlp", "", "pass received OTLP on to the receiver at `URL`, such as http://collector:4318")
 	f.StringVar(&o.forwardProfiles, "forward-profiles", "", "pass received profiles on to the Pyroscope at `URL`, such as http://pyroscope:4040")
+	o.links.register(f)
 }
 
 // plan reads the named plan, a built-in test or a file, and puts the flags
@@ -140,7 +142,8 @@ func (o *planOptions) overrides() (plan.Overrides, error) {
 	return v, nil
 }
 
-// checkForwards checks the addresses that telemetry is passed on to.
+// checkForwards checks the addresses that telemetry is passed on to, and those
+// that readers follow.
 func (o *planOptions) checkForwards() error {
 	for _, flag := range []string{"forward-otlp", "forward-profiles"} {
 		if address := o.flags.Lookup(flag).Value.String(); address != "" {
@@ -149,7 +152,7 @@ func (o *planOptions) checkForwards() error {
 			}
 		}
 	}
-	return nil
+	return o.links.check()
 }
 
 // parseTime reads Go's durations, and plain numbers as seconds, as Locust does.
@@ -164,6 +167,7 @@ func parseTime(s string) (time.Duration, error) {
 func (o *planOptions) config(w *world, p loadgen.Plan) bench.Config {
 	cfg := bench.Config{Plan: p, ID: o.id, Dir: o.out, Runs: o.runs, Version: w.version}
 	cfg.ForwardOTLP, cfg.ForwardProfiles = o.forwardOTLP, o.forwardProfiles
+	cfg.Grafana, cfg.RunsURL = o.links.grafana, o.links.runs
 	cfg.NoFlight = !o.flight
 	if o.admin != "" {
 		cfg.Admin = strings.TrimSuffix(o.admin, "/")

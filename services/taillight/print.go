@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -221,8 +223,12 @@ func printTrust(out io.Writer, run *archive.Run, s style) {
 	fmt.Fprintf(out, "%s   generator lag p99 %s ms, %s sent, %.2f cores of GOMAXPROCS %d   target %s\n",
 		s.paint(bold+";"+colour, string(grade)), ms(lag), percent(sent), run.Totals.GeneratorCPU, run.Environment.Procs, targetUse(run))
 	fmt.Fprintf(out, "tier %s   %s of %s spans joined, coverage %s   %d profiles   trace share %s\n",
-		run.Signals.Tier, thousands(run.Signals.Spans.Joined), thousands(run.Signals.Spans.Received),
+		run.Signals.Tier, thousands(run.Signals.Spans.Joined), thousands(run.Signals.Spans.Kept),
 		percent(run.Signals.Coverage), run.Signals.Profiles, percent(run.Environment.TraceShare))
+	if run.Signals.Capabilities.Spans { // else the line above has said it
+		without(out, "not joined", run.Signals.Spans.Unjoined)
+	}
+	without(out, "not taken", run.Signals.Refused)
 	if c := run.Signals.ClientSpans; c != nil && c.Kept > 0 {
 		fmt.Fprintf(out, "sent by OTLP   %s client spans, %s of %s sampled and kept\n",
 			thousands(c.Sent), percent(float64(c.Sent)/float64(c.Kept)), thousands(c.Kept))
@@ -232,6 +238,17 @@ func printTrust(out io.Writer, run *archive.Run, s style) {
 	}
 	if run.Signals.FlightNote != "" {
 		fmt.Fprint(out, s.paint(dim, wrap("! "+run.Signals.FlightNote, "   ", s.width)))
+	}
+}
+
+// without prints what is missing, by reason; nothing when nothing is.
+func without(out io.Writer, what string, reasons map[string]int64) {
+	var list []string
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		list = append(list, thousands(reasons[reason])+" "+strings.ReplaceAll(reason, "_", " "))
+	}
+	if len(list) > 0 {
+		fmt.Fprintf(out, "%s   %s\n", what, strings.Join(list, ", "))
 	}
 }
 

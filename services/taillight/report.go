@@ -15,18 +15,17 @@ func reportCommand(w *world) *cobra.Command {
 		Long:  "Report reads a run's directory, also one whose run was killed, prints its results and writes its\nreport.html anew. Its exit code is that of the run.",
 		Args:  exactly(1, "the directory of a run"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			run, err := bench.Reopen(args[0])
+			out, err := bench.Reopen(args[0])
 			if err != nil {
 				return err
 			}
-			path, err := bench.WriteReport(run)
-			if err != nil {
+			if err := out.WriteReport(); err != nil {
 				return err
 			}
-			printRun(w.stdout, run, newStyle(w.stdout, w.getenv))
-			fmt.Fprintf(w.stdout, "\nreport  %s\n", path)
-			if run.Exit != 0 {
-				return exitError(run.Exit)
+			printRun(w.stdout, out.Run, newStyle(w.stdout, w.getenv))
+			fmt.Fprintf(w.stdout, "\nreport  %s\n", out.Report)
+			if out.Run.Exit != 0 {
+				return exitError(out.Run.Exit)
 			}
 			return nil
 		},

@@ -16,8 +16,12 @@ import (
 
 type runOptions struct {
 	planOptions
+	faults           faultFlags
 	headless, json   bool
 	html, csv, junit string
+
+	otlp, grpc, profiles string
+	serve                string
 }
 
 func runCommand(w *world) *cobra.Command {
@@ -33,10 +37,15 @@ func runCommand(w *world) *cobra.Command {
 	}
 	f := cmd.Flags()
 	o.register(f)
+	o.faults.register(f)
 	f.BoolVar(&o.headless, "headless", false, "plain lines instead of the live display")
 	f.BoolVar(&o.json, "json", false, "print run.json to standard output, everything else to standard error")
 	f.StringVar(&o.html, "html", "", "also write the report to `FILE`")
 	f.StringVar(&o.csv, "csv", "", "write Locust's CSV files, named `PREFIX`_stats.csv and so on")
+	f.StringVar(&o.otlp, "otlp", "", "`HOST:PORT` that receives OTLP over HTTP (default 127.0.0.1:4318, or a free port)")
+	f.StringVar(&o.grpc, "otlp-grpc", "", "`HOST:PORT` that receives OTLP over gRPC (default 127.0.0.1:4317, or a free port)")
+	f.StringVar(&o.profiles, "profiles", "", "`HOST:PORT` that receives profiles as Pyroscope does (default 127.0.0.1:4040, or a free port)")
+	f.StringVar(&o.serve, "serve", "", "have the taillight serve at `URL` do the run, such as http://127.0.0.1:8089")
 	f.StringVar(&o.junit, "junit", "", "write the thresholds as JUnit XML to `FILE`")
 	return cmd
 }
@@ -62,11 +71,21 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	if err != nil {
 		return err
 	}
+	o.faults.seed = p.Seed
+	planted, err := o.faults.set(w, fitsRun(p.Target))
+	if err != nil {
+		return err
+	}
 	if err := o.checkExports(); err != nil {
 		return usageError{err}
 	}
 	if err := o.checkForwards(); err != nil {
 		return err
+	}
+	if o.serve != "" {
+		if err := o.checkServed(); err != nil {
+			return err
+		}
 	}
 	out := w.stdout
 	if o.json {
@@ -85,8 +104,13 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 		}
 	})
 	defer stop()
+	if o.serve != "" {
+		return o.runThere(ctx, w, p, d, out, s, cut)
+	}
 
 	cfg := o.config(w, *p)
+	cfg.Faults = planted
+	cfg.OTLP, cfg.GRPC, cfg.Profiles = o.otlp, o.grpc, o.profiles
 	cfg.OnStart, cfg.OnProgress, cfg.OnStage, cfg.Cut = d.start, d.progress, d.stage, cut
 	res, err := bench.Run(ctx, cfg)
 	d.end()
@@ -97,6 +121,11 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	if res.Report != "" {
 		fmt.Fprintf(out, "\nreport  %s\n", res.Report)
 	}
+	return o.finish(w, res)
+}
+
+// finish writes what else was asked for, and ends as the run does.
+func (o *runOptions) finish(w *world, res *bench.Outcome) error {
 	if err := o.export(w, res); err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 // exits runs a command and checks its exit code: exits CODE COMMAND ARG...
@@ -24,7 +26,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 		cmd.Path = path
 	}
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(os.Environ(), environ(ts, "TAILLIGHT_USERS", "TAILLIGHT_RUN_TIME", "TAILLIGHT_HOST", "TAILLIGHT_OUT")...)
+	cmd.Env = append(os.Environ(), environ(ts, "TAILLIGHT_USERS", "TAILLIGHT_RUN_TIME", "TAILLIGHT_HOST", "TAILLIGHT_OUT", names.EnvFaults, names.EnvOTLP)...)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
@@ -49,6 +51,7 @@ func interrupt(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(args[4], args[5:]...)
 	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), environ(ts, names.EnvFaults, names.EnvOTLP)...)
 	stdout, err := os.Create(ts.MkAbs("stdout.txt"))
 	ts.Check(err)
 	defer stdout.Close()

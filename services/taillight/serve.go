@@ -18,6 +18,7 @@ import (
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 type serveOptions struct {
@@ -32,7 +33,7 @@ func serveCommand(w *world) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Receive telemetry, run a plan on start, and show the runs",
-		Long:  "Serve keeps receivers open, runs the plan of --autorun against --host once that answers, and serves a\npage with the runs and their reports until it is interrupted.",
+		Long:  "Serve keeps receivers open, runs the plan of --autorun against --host once that answers, and serves a\npage with the runs and their reports until it is interrupted. Processes on this machine have it run a\nplan by `taillight run --serve`; from elsewhere that takes the token in " + names.EnvServeToken + ".",
 		Args:  exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serve(cmd.Context(), w, &o)
@@ -87,8 +88,13 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 	if err != nil {
 		return fmt.Errorf("page: %w: choose another address by --web", err)
 	}
+	cut, release := cutInTime(ctx, byHand)
+	defer release()
+	r := &runner{ctx: ctx, w: w, o: o, signals: signals, late: cut}
+	defer r.end()
+	token, _ := w.getenv(names.EnvServeToken)
 	srv := &http.Server{
-		Handler: runsPage(o.runs), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		Handler: runsPage(r, token), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	fmt.Fprintf(w.stdout, "page      http://%s\nOTLP      %s\ngRPC      %s\nprofiles  %s\n", web.Addr(), signals.OTLP, signals.GRPC, signals.Profiles)
@@ -99,13 +105,12 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 			cancel(fmt.Errorf("page: %w", err)) // without it nobody sees the runs
 		}
 	})
-	cut, release := cutInTime(ctx, byHand)
-	defer release()
-
-	ran := autorun(ctx, w, o, p, signals, cut)
-	if ran == nil {
-		<-ctx.Done()
+	ran := r.autorun(p)
+	if ran != nil {
+		cancel(ran) // whatever else runs ends with it
 	}
+	<-ctx.Done()
+	r.end()
 	end, done := context.WithTimeout(context.Background(), pageDrain)
 	defer done()
 	if srv.Shutdown(end) != nil {
@@ -156,31 +161,14 @@ func (o *serveOptions) autorunPlan() (*loadgen.Plan, error) {
 	return p, nil
 }
 
-// autorun runs a plan; nil when there is none, or when it ran, whatever came of
-// it: the page shows that.
-func autorun(ctx context.Context, w *world, o *serveOptions, p *loadgen.Plan, signals *bench.Signals, cut <-chan struct{}) error {
-	if p == nil {
-		return nil
-	}
-	if err := bench.Await(ctx, p.Target, o.wait); err != nil {
-		return err
-	}
-	d := newDisplay(w.stdout, style{})
-	cfg := o.config(w, *p)
-	cfg.Signals, cfg.OnStart, cfg.OnProgress, cfg.Cut = signals, d.start, d.progress, cut
-	out, err := bench.Run(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	printRun(w.stdout, out.Run, style{})
-	fmt.Fprintf(w.stdout, "\nreport  %s\n", out.Report)
-	return nil
-}
-
-// runsPage lists the runs in a directory and serves their files. It only
-// reads.
-func runsPage(dir string) http.Handler {
+// runsPage lists the runs in a directory and serves their files, which it only
+// reads, and the API that starts runs.
+func runsPage(r *runner, token string) http.Handler {
+	dir := r.o.runs
 	mux := http.NewServeMux()
+	runs := api(r, token)
+	mux.Handle(names.PathRuns, runs)
+	mux.Handle(names.PathRuns+"/", runs)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -193,11 +181,16 @@ func runsPage(dir string) http.Handler {
 }
 
 type listedRun struct {
-	ID, Name, Verdict, Reason string
-	Started                   time.Time
-	Rate                      float64
-	P99                       string
-	HasReport                 bool
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Verdict   string    `json:"verdict"`
+	Reason    string    `json:"reason"`
+	Started   time.Time `json:"started"`
+	Ended     time.Time `json:"ended"` // zero while it goes on, or when it was killed
+	Running   bool      `json:"running"`
+	Rate      float64   `json:"rate_per_s"` // of OK answers
+	P99       string    `json:"-"`
+	HasReport bool      `json:"report"`
 }
 
 // listRuns returns the runs in dir, newest first. What cannot be read as a run
@@ -215,7 +208,7 @@ func listRuns(dir string) []listedRun {
 		}
 		_, err = os.Stat(filepath.Join(dir, e.Name(), "report.html"))
 		out = append(out, listedRun{
-			ID: e.Name(), Name: doc.Name, Verdict: string(doc.Verdict), Reason: doc.Reason, Started: doc.Started,
+			ID: e.Name(), Name: doc.Name, Verdict: string(doc.Verdict), Reason: doc.Reason, Started: doc.Started, Ended: doc.Ended,
 			Rate: doc.Totals.Rate, P99: ms(doc.Latency.Response.P99), HasReport: err == nil,
 		})
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 // Admin returns the handler of the admin listener: pprof under /debug/pprof/,
-// the flight recording at /debug/flight, and the service's counts at /counts. With Options.AdminToken every request
+// the flight recording at /debug/flight, the service's counts at /counts, and
+// the faults at /faults, with their log at /faults/log. With Options.AdminToken every request
 // must carry it as a bearer token; without, only requests that ask for a
 // loopback address or localhost are served, so that a web page that a browser
 // on this host shows cannot reach it under a name of its own.
@@ -28,8 +29,13 @@ func Admin(o Options) http.Handler {
 		_ = json.NewEncoder(w).Encode(map[string]int64{ // fails only when the client has gone
 			"requests": counts.Requests(), "refused": counts.Refused(), "panics": counts.Panics(),
 			"lost_spans": lost.Spans, "lost_metrics": lost.Metrics, "lost_profiles": lost.Profiles,
+			"lost_samples": lost.Samples,
 		})
 	})
+	mux.HandleFunc("GET /faults", o.showFaults)
+	mux.HandleFunc("PUT /faults", o.armFaults)
+	mux.HandleFunc("DELETE /faults", o.disarmFaults)
+	mux.HandleFunc("GET /faults/log", o.faultLog)
 	if o.AdminToken == "" {
 		return localOnly(mux)
 	}

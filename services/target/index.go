@@ -5,6 +5,7 @@ import (
 	_ "embed" // the index page
 	"html/template"
 	"net/http"
+	"runtime/trace"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -25,6 +26,11 @@ type indexPage struct {
 	HeavyWait     int // ms
 	Downstream    string
 	Traced        bool
+	MinSamples    int     // of engine=cpu
+	MaxSeconds    float64 // of engine=cpu
+	MostSampling  int     // of engine=cpu, at once
+	Sampled       bool    // engine=cpu works
+	Flight        bool    // engine=trace works
 }
 
 type indexKind struct {
@@ -37,6 +43,8 @@ func (s *server) index() gin.HandlerFunc {
 	page := indexPage{
 		Style: regions.Style(), Program: s.program(), MaxConcurrent: s.MaxConcurrent, HeavyUnits: heavyUnits,
 		HeavyWait: int(heavyWait / time.Millisecond), Downstream: s.Downstream, Traced: s.Telemetry.Enabled(),
+		MinSamples: usualSamples, MaxSeconds: usualSeconds, MostSampling: mostSampling,
+		Sampled: s.Telemetry != nil, Flight: trace.IsEnabled(),
 	}
 	for _, f := range s.formats {
 		page.Formats = append(page.Formats, f.Name)

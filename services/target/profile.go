@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/taillight-load/taillight/services/target/regions"
+	"github.com/taillight-load/taillight/services/target/shop"
 	"github.com/taillight-load/taillight/telemetry"
 )
 
@@ -22,8 +23,8 @@ const (
 // profile runs the heavy workload and answers with what it did with its time.
 func (s *server) profile(c *gin.Context) {
 	engine := c.DefaultQuery("engine", "regions")
-	if engine != "regions" && engine != "trace" {
-		problem(c, http.StatusBadRequest, "engine="+clip(engine)+" is not known: supported are engine=regions and engine=trace")
+	if engine != "regions" && engine != "trace" && engine != "cpu" {
+		problem(c, http.StatusBadRequest, "engine="+clip(engine)+" is not known: there are engine=regions, engine=trace and engine=cpu")
 		return
 	}
 	format, status, why := s.format(c.Query("format"), c.GetHeader("Accept"))
@@ -31,8 +32,12 @@ func (s *server) profile(c *gin.Context) {
 		problem(c, status, why)
 		return
 	}
-	if engine == "trace" {
+	switch engine {
+	case "trace":
 		s.traced(c, format)
+		return
+	case "cpu":
+		s.sampled(c, format)
 		return
 	}
 	rec := regions.Record("GET /profile")
@@ -69,6 +74,7 @@ const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'u
 // heavy computes for about 3 ms, then waits for 10. The wait ends early when
 // the client has gone.
 func (s *server) heavy(ctx context.Context, rec *regions.Recorder) {
+	shop.Fulfil(ctx)
 	rec.Do("work", regions.CPU, func() {
 		for _, step := range s.work.steps() {
 			rec.Do(step.name, regions.CPU, func() { step.run(heavyUnits) })

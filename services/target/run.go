@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/taillight-load/taillight/services/target/faults"
+	"github.com/taillight-load/taillight/services/target/shop"
 	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
@@ -36,6 +38,9 @@ type Config struct {
 	Downstream string
 	// MaxConcurrent bounds the requests at work; see Options.
 	MaxConcurrent int
+	// Faults are armed from the start; PUT /faults of the admin pages changes
+	// them.
+	Faults faults.Set
 	// Version is shown to people and sent as service.version.
 	Version string
 }
@@ -80,18 +85,23 @@ func Run(ctx context.Context, cfg Config, stdin io.Reader, stdout, stderr io.Wri
 		return fmt.Errorf("start telemetry: %w", err)
 	}
 	draining := make(chan struct{})
+	sh := shop.New(shop.Options{Client: downstreamClient(tel), Downstream: cfg.Downstream})
+	if err := sh.Arm(cfg.Faults); err != nil {
+		return errors.Join(err, tel.Shutdown(ctx))
+	}
 	o := Options{
-		Telemetry: tel, Downstream: cfg.Downstream, MaxConcurrent: cfg.MaxConcurrent, Version: cfg.Version,
+		Shop: sh, Telemetry: tel, Downstream: cfg.Downstream, MaxConcurrent: cfg.MaxConcurrent, Version: cfg.Version,
 		Draining: draining, Counts: &Counts{}, AdminToken: os.Getenv(names.EnvAdminToken),
 	}
 	errorLog := log.New(stderr, "target: ", 0)
 	service := newServer(New(o), errorLog, writeTimeout)
+	service.ConnContext = shop.ConnContext
 	admin := newServer(Admin(o), errorLog, adminWriteTimeout)
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	wg.Go(func() { cancel(serve(service, ends.service)) })
+	wg.Go(func() { cancel(serve(service, sh.Door(ends.service))) })
 	wg.Go(func() { cancel(serve(admin, ends.admin)) })
 	if cfg.Child {
 		// Nobody waits for this goroutine: a read of stdin cannot be
@@ -197,8 +207,8 @@ func stop(ctx context.Context, service, admin *http.Server, tel *telemetry.Telem
 		errorLog.Print(err)
 	}
 	if lost := tel.Lost(); lost != (telemetry.Losses{}) {
-		errorLog.Printf("telemetry that did not reach its receiver: %d spans, %d collections of metrics, %d profiles",
-			lost.Spans, lost.Metrics, lost.Profiles)
+		errorLog.Printf("telemetry that did not reach its receiver: %d spans, %d collections of metrics, %d profiles with %d samples",
+			lost.Spans, lost.Metrics, lost.Profiles, lost.Samples)
 	}
 	for _, usual := range []error{errOrphaned, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(cause, usual) {

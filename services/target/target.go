@@ -3,8 +3,8 @@
 //
 // GET /profile runs the heavy workload, about 3 ms of CPU and 10 ms of
 // waiting, and answers with the profile of that very request. /workloads/:kind
-// runs one kind of work without a profile. Pprof and the service's own counts
-// are on a second, guarded listener.
+// runs one kind of work without a profile. Pprof, the service's own counts
+// and the faults that can be armed are on a second, guarded listener.
 package target
 
 import (
@@ -13,11 +13,13 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/taillight-load/taillight/services/target/regions"
+	"github.com/taillight-load/taillight/services/target/shop"
 	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/gintelemetry"
 )
@@ -43,6 +45,9 @@ type Options struct {
 	// Counts receives what the service counts, for Admin to show; nil counts
 	// for nobody.
 	Counts *Counts
+	// Shop is what Admin arms with faults, and what the requests then feel; nil
+	// has none.
+	Shop *shop.Shop
 	// AdminToken must come as a bearer token with every request to Admin;
 	// "" admits requests from this host alone.
 	AdminToken string
@@ -69,8 +74,10 @@ type server struct {
 	formats []regions.Format
 	slots   chan struct{}
 	tracing chan struct{} // taken by the one request that is being traced
-	lock    sharedLock
-	client  *http.Client
+	// sampling is taken by the requests that take CPU samples.
+	sampling chan struct{}
+	lock     sharedLock
+	client   *http.Client
 }
 
 // seed makes the workload the same on every machine and in every run.
@@ -89,8 +96,8 @@ func New(o Options) http.Handler {
 	}
 	s := &server{
 		Options: o, work: newWork(seed), formats: regions.Formats(), slots: make(chan struct{}, o.MaxConcurrent),
-		tracing: make(chan struct{}, 1),
-		client:  &http.Client{Transport: o.Telemetry.Transport(http.DefaultTransport), Timeout: downstreamTimeout},
+		tracing: make(chan struct{}, 1), sampling: make(chan struct{}, mostSampling),
+		client: downstreamClient(o.Telemetry),
 	}
 	return s.routes()
 }
@@ -107,7 +114,7 @@ func (s *server) routes() http.Handler {
 	r.GET("/readyz", s.readyz)
 	r.GET("/", s.recovered, s.index())
 
-	working := r.Group("/", gintelemetry.Middleware(s.Telemetry), s.recovered, s.admitted)
+	working := r.Group("/", gintelemetry.Middleware(s.Telemetry), s.recovered, s.admitted, s.ordered)
 	working.GET("/profile", s.profile)
 	working.GET("/workloads/:kind", s.workload)
 	return r
@@ -124,6 +131,43 @@ func (s *server) admitted(c *gin.Context) {
 	default:
 		s.refuse(c, fmt.Sprintf("%d requests are at work, which is the limit", s.MaxConcurrent))
 	}
+}
+
+// ordered lets the shop say what else a request costs. Most of that is done
+// where the request's own work is, so that its times hold it.
+func (s *server) ordered(c *gin.Context) {
+	ctx := c.Request.Context()
+	order := s.Shop.Place(ctx, traceOf(c.Request))
+	if order == nil {
+		c.Next()
+		return
+	}
+	if order.Last() {
+		c.Header("Connection", "close")
+	}
+	switch status := order.Status(); status {
+	case 0:
+		c.Request = c.Request.WithContext(shop.With(ctx, order))
+		c.Next()
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		c.Header("Retry-After", "1")
+		problem(c, status, "the shop is full: try again in a second")
+	default:
+		problem(c, status, "the order could not be taken")
+	}
+}
+
+// traceOf returns the trace id of a request, also while telemetry is off; ""
+// when it has none.
+func traceOf(r *http.Request) string {
+	if id := telemetry.TraceID(r.Context()); id != "" {
+		return id
+	}
+	parts := strings.Split(r.Header.Get("traceparent"), "-") // version-trace-parent-flags
+	if len(parts) < 4 || len(parts[1]) != 32 || strings.Trim(parts[1], "0123456789abcdef") != "" {
+		return ""
+	}
+	return parts[1]
 }
 
 func (s *server) refuse(c *gin.Context, why string) {

@@ -87,9 +87,7 @@ func (s *server) timeline(ctx context.Context, do func(context.Context)) (signal
 	trace.Log(ctx, names.TraceTraceID, id.String())
 
 	began := time.Now()
-	region := trace.StartRegion(ctx, profileRegion)
-	do(ctx)
-	region.End()
+	telemetry.ThreadRegion(ctx, profileRegion, func() { do(ctx) })
 	took := time.Since(began)
 
 	var window bytes.Buffer
@@ -124,18 +122,19 @@ func (b *bounded) Write(p []byte) (int, error) {
 func timelineProfile(tl signal.Timeline) *regions.Profile {
 	root := &regions.Region{Name: "GET /profile", Kind: regions.Other}
 	add := func(to *regions.Region, name string, kind regions.Kind, ns int64) *regions.Region {
-		start := to.Start
-		if n := len(to.Children); n > 0 {
-			start = to.Children[n-1].End
-		}
-		r := &regions.Region{Name: name, Kind: kind, Start: start, End: start + time.Duration(ns)}
+		r := behind(to, name, kind, ns)
 		if ns > 0 {
 			to.Children = append(to.Children, r)
 		}
 		return r
 	}
 	root.End = time.Duration(tl.Total)
-	add(root, "running", regions.CPU, tl.Running)
+	running := add(root, "running", regions.CPU, tl.Running)
+	if descheduled, measured := tl.Descheduled(); measured {
+		add(running, "on-cpu", regions.CPU, tl.Running-descheduled)
+		// Shown when there was none, too: it is known then that there was none.
+		running.Children = append(running.Children, behind(running, "descheduled", regions.Other, descheduled))
+	}
 	add(root, "runnable", regions.Other, tl.Runnable)
 	add(root, "syscall", regions.Other, tl.Syscall)
 	for _, reason := range signal.BlockReasons() {
@@ -149,20 +148,34 @@ func timelineProfile(tl signal.Timeline) *regions.Profile {
 	return &regions.Profile{Root: root, Engine: "trace"}
 }
 
+// behind is a region that begins where the last one in another ends.
+func behind(in *regions.Region, name string, kind regions.Kind, ns int64) *regions.Region {
+	start := in.Start
+	if n := len(in.Children); n > 0 {
+		start = in.Children[n-1].End
+	}
+	return &regions.Region{Name: name, Kind: kind, Start: start, End: start + time.Duration(ns)}
+}
+
 // timelineTiming is the Server-Timing header of a timeline.
 func timelineTiming(tl *signal.Timeline) string {
 	var b strings.Builder
-	add := func(name string, ns int64) {
-		if ns == 0 {
-			return
-		}
+	put := func(name string, ns int64) {
 		if b.Len() > 0 {
 			b.WriteString(", ")
 		}
 		b.WriteString(name + ";dur=" + strconv.FormatFloat(float64(ns)/1e6, 'f', 3, 64))
 	}
+	add := func(name string, ns int64) {
+		if ns > 0 {
+			put(name, ns)
+		}
+	}
 	add("app", tl.Total)
 	add("running", tl.Running)
+	if descheduled, measured := tl.Descheduled(); measured {
+		put("descheduled", descheduled) // of the running
+	}
 	add("runnable", tl.Runnable)
 	add("syscall", tl.Syscall)
 	for _, reason := range signal.BlockReasons() {

@@ -1,15 +1,16 @@
 package target
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/google/pprof/profile"
 
 	"github.com/taillight-load/taillight/services/target/regions"
 	"github.com/taillight-load/taillight/telemetry"
@@ -30,61 +31,6 @@ func flownServer(t *testing.T) (*server, *telemetry.Telemetry) {
 		}
 	})
 	return &server{Options: Options{Telemetry: tel, Counts: &Counts{}}, tracing: make(chan struct{}, 1)}, tel
-}
-
-//go:noinline
-func spin(d time.Duration) {
-	for end := time.Now().Add(d); time.Now().Before(end); {
-	}
-}
-
-// The states add up to what a stopwatch in the handler says, and what it did
-// shows: 20 ms asleep, 10 ms at a lock, 5 ms of work. The stopwatch stands
-// outside of the region, and between the two a busy machine may take the CPU
-// away: so the best of several is held to the tenth of a millisecond.
-func TestTimelineAgainstAStopwatch(t *testing.T) {
-	s, _ := flownServer(t)
-	best, locked := time.Hour, int64(0)
-	for range 8 {
-		var mu sync.Mutex
-		tl, took, err := s.timeline(t.Context(), func(context.Context) {
-			time.Sleep(20 * time.Millisecond)
-			mu.Lock()
-			time.AfterFunc(10*time.Millisecond, mu.Unlock)
-			mu.Lock()
-			defer mu.Unlock()
-			spin(5 * time.Millisecond)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tl.States() != tl.Total {
-			t.Fatalf("states add up to %d of %d", tl.States(), tl.Total)
-		}
-		best = min(best, (took - time.Duration(tl.States())).Abs())
-		for what, c := range map[string]struct{ got, want int64 }{
-			"sleep": {tl.Blocked.Sleep, 20e6}, "work": {tl.Running + tl.Runnable + tl.Blocked.GC + tl.Blocked.Other, 5e6},
-		} {
-			// Timers fire late, never early; the trace sees the goroutine's
-			// sleep begin a moment after the timer.
-			if c.got < c.want*95/100 {
-				t.Errorf("%s: %d ns of at least %d: %+v", what, c.got, c.want, tl)
-			}
-		}
-		locked = max(locked, tl.Blocked.Sync) // the lock may be free before a slow goroutine comes to it
-		if tl.Blocked.Sync > 5e6 && !slices.ContainsFunc(tl.Blocks, func(b signal.Block) bool {
-			return b.Reason == signal.BlockSync && strings.Contains(b.Site().Func, "TestTimelineAgainstAStopwatch")
-		}) {
-			t.Errorf("no block names the lock's place: %+v", tl.Blocks)
-		}
-	}
-	t.Logf("stopwatch - states: %s at best", best)
-	if locked < 95e5 {
-		t.Errorf("%d ns at the lock at most, of 10 ms", locked)
-	}
-	if best > 100*time.Microsecond {
-		t.Errorf("the stopwatch differs by %s at best", best)
-	}
 }
 
 func TestTracedProfile(t *testing.T) {
@@ -119,6 +65,56 @@ func TestTracedProfile(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What the kernel took away shows in every format and in the header, where it
+// was measured, also when it was nothing; and the time stays what it was.
+func TestDescheduledIsInEveryFormat(t *testing.T) {
+	onCPU := int64(3e6)
+	tl := signal.Timeline{Total: 10e6, Running: 5e6, OnCPU: &onCPU, Runnable: 1e6, Blocked: signal.Blocked{Sleep: 4e6}}
+	for _, f := range regions.Formats() {
+		got := formatted(t, f, timelineProfile(tl))
+		if !strings.Contains(got, "descheduled") {
+			t.Errorf("%s: not in it:\n%.2000s", f.Name, got)
+		}
+		unmeasured := tl
+		unmeasured.OnCPU = nil
+		if got := formatted(t, f, timelineProfile(unmeasured)); strings.Contains(got, "descheduled") {
+			t.Errorf("%s: in it, and nobody measured it:\n%.2000s", f.Name, got)
+		}
+	}
+	p := timelineProfile(tl)
+	sums := p.ByKind()
+	if sums[regions.CPU] != 3e6 || sums[regions.Other] != 3e6 || sums[regions.Wait] != 4e6 { // on-cpu; descheduled and runnable; sleep
+		t.Errorf("%v", sums)
+	}
+	if got, want := timelineTiming(&tl), "app;dur=10.000, running;dur=5.000, descheduled;dur=2.000, runnable;dur=1.000, blocked-sleep;dur=4.000"; got != want {
+		t.Errorf("Server-Timing: %s, want %s", got, want)
+	}
+	onCPU = 6e6 // with the work of system calls
+	if got := formatted(t, regions.Formats()[1], timelineProfile(tl)); !strings.Contains(got, "0.000 ms  descheduled") || !strings.Contains(got, "5.000 ms  on-cpu") {
+		t.Errorf("none of it:\n%s", got)
+	}
+	if got := timelineTiming(&tl); !strings.Contains(got, "descheduled;dur=0.000") {
+		t.Errorf("none of it: %s", got)
+	}
+}
+
+// formatted writes a profile and undoes the compression.
+func formatted(t *testing.T, f regions.Format, p *regions.Profile) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := f.Write(&b, p); err != nil {
+		t.Fatal(err)
+	}
+	if f.Name != "pprof" {
+		return b.String()
+	}
+	parsed, err := profile.Parse(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.String()
 }
 
 func TestTracingIsBounded(t *testing.T) {

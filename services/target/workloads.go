@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/taillight-load/taillight/services/target/shop"
+	"github.com/taillight-load/taillight/telemetry"
 )
 
 // kind is one kind of work that /workloads/:kind does.
@@ -79,6 +82,7 @@ func (s *server) workload(c *gin.Context) {
 		problem(c, http.StatusBadRequest, err.Error())
 		return
 	}
+	shop.Fulfil(c.Request.Context())
 	if err := k.do(s, c.Request.Context(), ms); err != nil {
 		var r refusal
 		switch {
@@ -186,6 +190,11 @@ func (s *server) mixedWork(ctx context.Context, ms int) error {
 		return err
 	}
 	return s.waitWork(ctx, ms-2*quarter)
+}
+
+// downstreamClient calls the other instance, with a span of its own.
+func downstreamClient(tel *telemetry.Telemetry) *http.Client {
+	return &http.Client{Transport: tel.Transport(http.DefaultTransport), Timeout: downstreamTimeout}
 }
 
 // downstreamWork asks the other instance to wait, which cannot come back here

@@ -53,6 +53,7 @@ type Environment struct {
 	Bundled     bool       `json:"bundled"`                     // the run started the target itself, on the same machine
 	Target      string     `json:"target"`                      // base URL
 	TraceShare  float64    `json:"trace_share"`
+	Grafana     string     `json:"grafana,omitempty"` // base URL of the Grafana with the boards of this run
 	Reference   *Reference `json:"reference,omitempty"`
 }
 
@@ -157,6 +158,7 @@ type Signals struct {
 	Tier         signal.Tier         `json:"tier"`
 	Capabilities signal.Capabilities `json:"capabilities"`
 	Spans        SpanCount           `json:"spans"`
+	Refused      map[string]int64    `json:"refused,omitempty"` // requests of telemetry that were not taken, by reason; passed_on counts profiles of unknown kinds that only --forward-profiles got
 	Profiles     int                 `json:"profiles"`
 	Flights      int                 `json:"flights"`
 	FlightsLost  map[string]int64    `json:"flights_lost,omitempty"` // recordings that could not be had or read, and requests cut by an edge, by reason
@@ -167,6 +169,7 @@ type Signals struct {
 	Exporter     map[string]int64    `json:"exporter,omitempty"`     // drops of our own export, by reason
 	Forwarded    map[string]int64    `json:"forwarded,omitempty"`    // what was passed on of what was received, by unit and outcome
 	ClientSpans  *ClientSpans        `json:"client_spans,omitempty"`
+	ClientPoints *ClientPoints       `json:"client_points,omitempty"`
 }
 
 // ClientSpans says how many of the sampled exchanges that the run kept were
@@ -176,11 +179,29 @@ type ClientSpans struct {
 	Kept int64 `json:"kept"`
 }
 
-// SpanCount accounts for spans.
+// ClientPoints says how many data points of the run's own metrics were sent, of
+// how many that were collected. It is absent where none were to be sent.
+type ClientPoints struct {
+	Sent int64 `json:"sent"`
+	Made int64 `json:"made"`
+}
+
+// SpanCount accounts for spans: received = kept + the sum of dropped. A run
+// that was killed knows only those that it kept.
 type SpanCount struct {
 	Received int64            `json:"received"`
-	Joined   int64            `json:"joined"`            // to a kept exchange
-	Dropped  map[string]int64 `json:"dropped,omitempty"` // by reason
+	Kept     int64            `json:"kept"`               // in traces.jsonl
+	Joined   int64            `json:"joined"`             // of kept ones, to a kept exchange
+	Unjoined map[string]int64 `json:"unjoined,omitempty"` // kept exchanges without a server span, by reason
+	Dropped  map[string]int64 `json:"dropped,omitempty"`  // by reason
+}
+
+// Balance sets Received from the other counts.
+func (c *SpanCount) Balance() {
+	c.Received = c.Kept
+	for _, n := range c.Dropped {
+		c.Received += n
+	}
 }
 
 // Second is a line of seconds.jsonl.

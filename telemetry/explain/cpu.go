@@ -153,18 +153,10 @@ const alone = -1
 // the list that they call.
 func deepest(set *signal.StackSet) []cpuFrame {
 	paths := make([][]int, len(set.Stacks))
-	all := map[int]cpuFrame{}
 	for i, s := range set.Stacks {
 		paths[i] = applicationPath(set, s)
-		for _, k := range paths[i] {
-			name := "the runtime and standard library alone"
-			if k != alone {
-				name = set.Frames[k].Function
-			}
-			fr := all[k]
-			all[k] = cpuFrame{k, name, fr.samples + s.Samples, fr.value + s.Value}
-		}
 	}
+	all := frameTotals(set)
 	large := func(k int) bool { return float64(all[k].samples) >= frameShare*float64(set.Samples) }
 	below := map[int]int64{} // samples in which another large frame comes later
 	for i, s := range set.Stacks {
@@ -186,6 +178,23 @@ func deepest(set *signal.StackSet) []cpuFrame {
 		return cmp.Or(cmp.Compare(b.samples, a.samples), cmp.Compare(a.name, b.name), cmp.Compare(a.index, b.index))
 	})
 	return frames
+}
+
+// frameTotals adds up the samples of each function of the application, with
+// what it calls, by frame.
+func frameTotals(set *signal.StackSet) map[int]cpuFrame {
+	all := map[int]cpuFrame{}
+	for _, s := range set.Stacks {
+		for _, k := range applicationPath(set, s) {
+			name := "the runtime and standard library alone"
+			if k != alone {
+				name = set.Frames[k].Function
+			}
+			fr := all[k]
+			all[k] = cpuFrame{k, name, fr.samples + s.Samples, fr.value + s.Value}
+		}
+	}
+	return all
 }
 
 // applicationPath returns the application's frames of a stack, root first; of

@@ -20,9 +20,13 @@ type Input struct {
 	Exchanges []loadgen.Exchange // the kept ones
 	Spans     []signal.Span
 	Profiles  []signal.Profile
+	Timelines []signal.Timeline
 	Series    []signal.Series // metrics of the target
 	Machine   Machine
 	Reference *Reference // nil when none was taken
+	// Most is the tier beyond which nothing is looked at, as if the run had not
+	// recorded it; "" looks at everything.
+	Most signal.Tier
 }
 
 // Machine is where generator and target ran.
@@ -51,6 +55,9 @@ type Reference struct {
 type Output struct {
 	Findings []signal.Finding // gravest first, then by rule
 	Silent   []signal.Silent  // by rule
+	// Cohorts compare slow and typical requests, one for each step, most extra
+	// time first.
+	Cohorts []*Cohort
 	// Difference is the CPU per request of the peak against the baseline, nil
 	// when there are no two phases to compare; F13 says why.
 	Difference *CPUDifference

@@ -24,10 +24,15 @@ type facts struct {
 	joined   []Joined             // of Exchanges, by intended start
 	all      bool                 // every answered exchange was kept
 
-	difference *CPUDifference // nil unless two phases could be compared
+	breakdowns []Breakdown                // of Exchanges, by intended start
+	stalls     []stall                    // in order
+	compared   []*Cohort                  // nil until somebody asks
+	servers    map[parentage]*signal.Span // nil until somebody asks
+	difference *CPUDifference             // nil unless two phases could be compared
 }
 
 func gather(in Input) *facts {
+	in = masked(in)
 	f := &facts{Input: in}
 	if in.Result != nil {
 		f.result = *in.Result
@@ -41,6 +46,11 @@ func gather(in Input) *facts {
 	slices.SortStableFunc(f.joined, func(a, b Joined) int {
 		return cmp.Or(cmp.Compare(a.Exchange.Intended, b.Exchange.Intended), cmp.Compare(a.Exchange.N, b.Exchange.N))
 	})
+	f.breakdowns = DecomposeAll(in.Exchanges, in.Spans, in.Timelines, most(in))
+	slices.SortStableFunc(f.breakdowns, func(a, b Breakdown) int {
+		return cmp.Or(cmp.Compare(a.Exchange.Intended, b.Exchange.Intended), cmp.Compare(a.Exchange.N, b.Exchange.N))
+	})
+	f.stalls = f.findStalls()
 	sampled := func(x loadgen.Exchange) bool { return x.Kept != loadgen.KeptAll }
 	f.all = len(in.Exchanges) > 0 && int64(len(in.Exchanges)) >= f.answered() &&
 		!slices.ContainsFunc(in.Exchanges, sampled)

@@ -139,7 +139,7 @@ func saturated(f *facts) ([]signal.Finding, string) {
 			most = s
 		}
 	}
-	used := fmt.Sprintf("over %s the target used %s of %s (%s)", most.name, digits(most.cores, 3), plural(int64(cores), "core", "cores"), cpu.Source)
+	used := fmt.Sprintf("over %s the target used %s of %s (%s)", most.name, digits(most.cores, 3), digits(cores, 3)+" cores", cpu.Source)
 	if most.cores < limit*cores {
 		return nil, fmt.Sprintf("%s: %s, below %s", used, percent(most.cores/cores), percent(limit))
 	}
@@ -189,7 +189,7 @@ func growth(f *facts) ([]signal.Finding, string) {
 	var found []signal.Finding
 	var told []string
 	for _, g := range []struct{ metric, what, unit string }{
-		{names.GCGoal.Name, "live memory (the heap's goal)", "By"},
+		{names.MemoryGoal.Name, "live memory (the heap's goal)", "By"},
 		{names.Goroutines.Name, "goroutines", ""},
 	} {
 		line, middle, n, ok := f.trend(g.metric, phase)

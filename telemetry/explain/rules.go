@@ -22,8 +22,12 @@ func rules() []rule {
 		{"F4", "Limit not reached", cappedByUsers},
 		{"F5", "CPU figure against throughput", cpuContradiction},
 		{"F6", "Lost SYN or accept overflow", lostSYN},
+		{"F7", "Where slow requests waited", waited},
+		{"F8", "Where slow requests were held", held},
+		{"F9", "Garbage collection", collected},
 		{"F10", "CPU quota", throttled},
 		{"F11", "CPU used up", saturated},
+		{"F12", "Lock or pool", lockBound},
 		{"F13", "CPU per request by phase", cpuByPhase},
 		{"F14", "Where CPU goes", whereCPUGoes},
 		{"F15", "Warm-up", warmUp},
@@ -35,6 +39,7 @@ func rules() []rule {
 		{"F22", "Tail", tail},
 		{"F23", "Connections re-opened", reopened},
 		{"F24", "Rate limit", rateLimited},
+		{"F25", "Stall", stalledRun},
 	}
 }
 
@@ -56,7 +61,7 @@ func Explain(in Input) Output {
 			out.Findings = append(out.Findings, finding)
 		}
 	}
-	out.Difference = f.difference
+	out.Difference, out.Cohorts = f.difference, f.cohorts()
 	slices.SortStableFunc(out.Findings, func(a, b signal.Finding) int {
 		return cmp.Compare(gravity(a.Severity), gravity(b.Severity))
 	})

@@ -1,13 +1,10 @@
 package explain_test
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/pprof/profile"
 
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/explain"
@@ -28,7 +25,7 @@ func TestRules(t *testing.T) {
 	for _, of := range [][]ruleCase{
 		generatorCases(), thresholdCases(), closedCases(), cpuLawCases(), synCases(),
 		cpuCases(), phaseCases(), errorCases(), percentileCases(), tailCases(), connectionCases(),
-		resourceCases(), steadyCases(),
+		resourceCases(), steadyCases(), slowCases(),
 	} {
 		cases = append(cases, of...)
 	}
@@ -268,40 +265,6 @@ func synCases() []ruleCase {
 		{"F6", "no TCP_INFO", false, slow(func(x *loadgen.Exchange) { x.TCP = nil })},
 		{"F6", "no outlier", false, func() explain.Input { return spikeTest.run() }},
 		{"F6", "nothing kept", false, empty},
-	}
-}
-
-// cpuProfile makes a profile of one second with samples of 10 ms on the given
-// stacks, root first.
-func cpuProfile(start time.Time, stacks map[string]int64) signal.Profile {
-	p := &profile.Profile{
-		SampleType:    []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "cpu", Unit: "nanoseconds"}},
-		PeriodType:    &profile.ValueType{Type: "cpu", Unit: "nanoseconds"},
-		Period:        10_000_000,
-		DurationNanos: int64(time.Second),
-	}
-	functions := map[string]*profile.Location{}
-	for stack, n := range stacks {
-		s := &profile.Sample{Value: []int64{n, n * 10_000_000}}
-		for name := range strings.FieldsSeq(stack) {
-			l, ok := functions[name]
-			if !ok {
-				id := uint64(len(functions) + 1)
-				f := &profile.Function{ID: id, Name: name, Filename: "f.go"}
-				l = &profile.Location{ID: id, Line: []profile.Line{{Function: f}}}
-				functions[name] = l
-				p.Function, p.Location = append(p.Function, f), append(p.Location, l)
-			}
-			s.Location = append([]*profile.Location{l}, s.Location...)
-		}
-		p.Sample = append(p.Sample, s)
-	}
-	var b bytes.Buffer
-	if err := p.Write(&b); err != nil {
-		panic(err)
-	}
-	return signal.Profile{
-		Service: "shop", Type: "cpu", Start: start.UnixNano(), End: start.Add(time.Second).UnixNano(), Data: b.Bytes(),
 	}
 }
 

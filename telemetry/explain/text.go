@@ -101,8 +101,11 @@ func digits(v float64, n int) string {
 		}
 		return strconv.FormatFloat(v, 'g', n, 64)
 	}
-	s := strconv.FormatFloat(v, 'f', min(decimals, 12), 64)
-	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
+	s := strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', min(decimals, 12), 64), "0"), ".")
+	if s == "-0" {
+		return "0"
+	}
+	return s
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -30,6 +31,7 @@ import (
 
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/names"
+	"github.com/taillight-load/taillight/telemetry/otlpenv"
 )
 
 // Interval is the time between two collections: the resolution of the boards.
@@ -43,8 +45,10 @@ const exportTimeout = 4 * time.Second
 type Options struct {
 	RunID   string
 	Version string    // of Taillight
-	Began   time.Time // wall clock at offset 0 of the run; zero is now
+	Began   time.Time // wall clock at offset 0 of the run, unless Begin says otherwise; zero is now
 	Target  string    // base URL of the target; may be empty
+	Plan    string    // name of the plan; may be empty
+	Report  string    // URL of the run's report; may be empty
 	Phases  []string  // names, as in the plan
 	Steps   []Step    // in the order of Plan.Steps()
 }
@@ -82,11 +86,11 @@ type Exporter struct {
 // No connection is made yet. ctx bounds this call only; Shutdown ends what New
 // starts.
 func New(ctx context.Context, opt Options) (*Exporter, error) {
-	sendMetrics, err := configured("METRICS")
+	sendMetrics, err := otlpenv.On(otlpenv.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	sendSpans, err := configured("TRACES")
+	sendSpans, err := otlpenv.On(otlpenv.Traces)
 	if err != nil || (!sendMetrics && !sendSpans) {
 		return nil, err
 	}
@@ -145,6 +149,18 @@ func newUUID() string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// Begin says when the run began, the wall clock at its offset 0, which is known
+// only after New. It comes before the first Second.
+func (e *Exporter) Begin(at time.Time) {
+	if e == nil {
+		return
+	}
+	e.state.begin(at)
+	if e.spans != nil {
+		e.spans.maker.opt.Began = at
+	}
 }
 
 // Second adds a second's results. It reads s and keeps nothing of it, does not
@@ -208,19 +224,34 @@ func (e *Exporter) Spans() (sent, kept int64) {
 	return e.spans.sent.Load(), e.spans.kept.Load()
 }
 
-// A countedExporter counts collections that could not be sent. It does not
-// report them to the SDK, which would print each.
+// Points returns how many data points of metrics were sent, of how many that
+// were collected: made = sent + Dropped()[DroppedPoints].
+func (e *Exporter) Points() (sent, made int64) {
+	if e == nil || e.metrics == nil {
+		return 0, 0
+	}
+	return e.metrics.sent.Load(), e.metrics.made.Load()
+}
+
+// A countedExporter counts collections, and those that could not be sent. It
+// does not report them to the SDK, which would print each.
 type countedExporter struct {
 	sdkmetric.Exporter
-	losses *losses
-	last   errorBox
+	losses     *losses
+	sent, made atomic.Int64 // data points
+	last       errorBox
 }
 
 // Export sends a collection.
 func (c *countedExporter) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+	points := pointsOf(rm)
+	c.made.Add(points)
 	err := c.Exporter.Export(ctx, rm)
 	if err != nil {
 		c.losses.add(DroppedCollections, 1)
+		c.losses.add(DroppedPoints, points)
+	} else {
+		c.sent.Add(points)
 	}
 	c.last.set(err)
 	return nil
@@ -228,3 +259,22 @@ func (c *countedExporter) Export(ctx context.Context, rm *metricdata.ResourceMet
 
 // lastError is of the latest collection: those before are made up by it.
 func (c *countedExporter) lastError() error { return c.last.get() }
+
+// pointsOf counts the data points of a collection, whose metrics are of the
+// three kinds that state makes.
+func pointsOf(rm *metricdata.ResourceMetrics) int64 {
+	n := 0
+	for _, scope := range rm.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			switch data := m.Data.(type) {
+			case metricdata.ExponentialHistogram[float64]:
+				n += len(data.DataPoints)
+			case metricdata.Sum[int64]:
+				n += len(data.DataPoints)
+			case metricdata.Gauge[int64]:
+				n += len(data.DataPoints)
+			}
+		}
+	}
+	return int64(n)
+}

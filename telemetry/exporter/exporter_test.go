@@ -184,6 +184,7 @@ func (r *run) second(t *testing.T, random *rand.Rand, index, n int) loadgen.Seco
 func options() exporter.Options {
 	return exporter.Options{
 		RunID: "20261123-153012-7f3a", Version: "v0.1.0", Target: "http://127.0.0.1:8000",
+		Plan: "checkout", Report: "http://127.0.0.1:8089/runs/20261123-153012-7f3a/report.html",
 		Began: time.Unix(1_700_000_000, 0), Phases: []string{"ramp", "steady"},
 		Steps: []exporter.Step{{Name: "GET /profile", Method: "GET"}, {Name: "checkout", Method: "POST"}},
 	}
@@ -328,7 +329,8 @@ func TestSeriesBeginAndEnd(t *testing.T) {
 	if fmt.Sprint(seen) != fmt.Sprint(want) {
 		t.Errorf("series %v\nwant   %v", seen, want)
 	}
-	if got := last(in.series(t, names.RunVerdict, names.AttrVerdict, "fail")).Value; got != 1 {
+	verdict := in.series(t, names.RunVerdict, names.AttrVerdict, "fail", names.AttrPlan, options().Plan, names.AttrReport, options().Report)
+	if got := last(verdict).Value; got != 1 {
 		t.Errorf("verdict fail is %g, want 1", got)
 	}
 	for metric, want := range map[*names.Metric]float64{&names.Users: 50, &names.InFlight: 3} {
@@ -369,7 +371,10 @@ func TestCollectsEverySecond(t *testing.T) {
 // ids, and the slowest are among them.
 func TestExemplarsAreExchanges(t *testing.T) {
 	in := newInbox(t)
-	e := start(t, options())
+	early := options()
+	early.Began = early.Began.Add(-time.Hour)
+	e := start(t, early)
+	e.Begin(options().Began)
 	var r run
 	second := r.second(t, rand.New(rand.NewPCG(3, 4)), 0, 1000)
 	second.Kept[0].Sampled = false // an outlier that has no trace
@@ -433,7 +438,10 @@ func (in *inbox) exponential(name string) []*otlpmetrics.ExponentialHistogramDat
 // Exchanges arrive as client spans with the ids that their requests carried.
 func TestClientSpans(t *testing.T) {
 	in := newInbox(t)
-	e := start(t, options())
+	early := options()
+	early.Began = early.Began.Add(-time.Hour)
+	e := start(t, early)
+	e.Begin(options().Began) // the run's own start, an hour later
 	var r run
 	second := r.second(t, rand.New(rand.NewPCG(5, 6)), 0, 100)
 	second.Kept[1].Sampled = false

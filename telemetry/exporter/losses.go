@@ -10,6 +10,8 @@ const (
 	// DroppedCollections are collections of all metrics that could not be
 	// sent. The next one makes up for them.
 	DroppedCollections = "metric_collections"
+	// DroppedPoints are the data points of those collections.
+	DroppedPoints = "metric_points"
 	// DroppedSpansFailed are spans whose batch was refused, in part at least.
 	DroppedSpansFailed = "spans_failed"
 	// DroppedSpansQueue are spans that found the queue full.

@@ -63,6 +63,9 @@ func TestOff(t *testing.T) {
 	if sent, kept := e.Spans(); sent != 0 || kept != 0 {
 		t.Errorf("spans %d %d", sent, kept)
 	}
+	if sent, made := e.Points(); sent != 0 || made != 0 {
+		t.Errorf("points %d %d", sent, made)
+	}
 }
 
 // A receiver that refuses everything costs counts, an error at the end, and
@@ -85,6 +88,9 @@ func TestReceiverRefuses(t *testing.T) {
 	got := e.Dropped()
 	if got[exporter.DroppedCollections] < 2 || got[exporter.DroppedSpansFailed] != 100 || got[exporter.DroppedSpansQueue] != 100 {
 		t.Errorf("dropped %v", got)
+	}
+	if sent, made := e.Points(); sent != 0 || made == 0 || made != got[exporter.DroppedPoints] {
+		t.Errorf("%d of %d points sent, dropped %v", sent, made, got)
 	}
 }
 
@@ -109,8 +115,12 @@ func TestReceiverRecovers(t *testing.T) {
 	if got := last(in.series(t, names.RequestsSent, names.AttrPhase, "ramp", names.AttrStep, "GET /profile")).Value; got != 100 {
 		t.Errorf("sent %g, want 100", got)
 	}
-	if got := e.Dropped()[exporter.DroppedCollections]; got != 1 {
-		t.Errorf("%d collections dropped, want 1", got)
+	lost := e.Dropped()
+	if lost[exporter.DroppedCollections] != 1 {
+		t.Errorf("dropped %v, want 1 collection", lost)
+	}
+	if sent, made := e.Points(); sent != in.points() || sent == 0 || made != sent+lost[exporter.DroppedPoints] || made == sent {
+		t.Errorf("%d of %d points sent, %d received, dropped %v", sent, made, in.points(), lost)
 	}
 }
 
@@ -142,4 +152,21 @@ func TestReceiverHangs(t *testing.T) {
 	if sent, kept := e.Spans(); sent != 0 || kept != 400 || got[exporter.DroppedSpansFailed]+got[exporter.DroppedSpansQueue] != 400 || got[exporter.DroppedSpansQueue] == 0 {
 		t.Errorf("sent %d of %d, dropped %v", sent, kept, got)
 	}
+}
+
+// points counts the data points of all bodies.
+func (in *inbox) points() int64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n := 0
+	for _, body := range in.bodies {
+		for _, rm := range body.GetResourceMetrics() {
+			for _, sm := range rm.GetScopeMetrics() {
+				for _, m := range sm.GetMetrics() {
+					n += len(m.GetExponentialHistogram().GetDataPoints()) + len(m.GetSum().GetDataPoints()) + len(m.GetGauge().GetDataPoints())
+				}
+			}
+		}
+	}
+	return int64(n)
 }

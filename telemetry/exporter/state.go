@@ -120,6 +120,12 @@ func (c *cell) add(in *loadgen.Series) {
 	c.lag.add(in.Lag)
 }
 
+func (s *state) begin(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opt.Began = at
+}
+
 // end sets the gauges to what the last collection says.
 func (s *state) end(verdict string) {
 	s.mu.Lock()
@@ -180,7 +186,7 @@ func (s *state) gauges(at time.Time) []metricdata.Metrics {
 		phases = append(phases, point(one(i == s.phase), attribute.String(names.AttrPhase, phase)))
 	}
 	for _, v := range verdicts() {
-		ends = append(ends, point(one(v == s.verdict), attribute.String(names.AttrVerdict, v)))
+		ends = append(ends, point(one(v == s.verdict), append(s.about(), attribute.String(names.AttrVerdict, v))...))
 	}
 	return []metricdata.Metrics{
 		gauge(names.Users, point(s.users)),
@@ -188,6 +194,18 @@ func (s *state) gauges(at time.Time) []metricdata.Metrics {
 		gauge(names.PhaseActive, phases...),
 		gauge(names.RunVerdict, ends...),
 	}
+}
+
+// about is what a list of runs says of this one, beside its id.
+func (s *state) about() []attribute.KeyValue {
+	var out []attribute.KeyValue
+	if s.opt.Plan != "" {
+		out = append(out, attribute.String(names.AttrPlan, s.opt.Plan))
+	}
+	if s.opt.Report != "" {
+		out = append(out, attribute.String(names.AttrReport, s.opt.Report))
+	}
+	return out
 }
 
 func gauge(m names.Metric, points ...metricdata.DataPoint[int64]) metricdata.Metrics {

@@ -3,6 +3,7 @@ package flight
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/exp/trace"
@@ -52,6 +53,7 @@ type request struct {
 	blocks map[blockKey]*signal.Block
 	cpu    map[*stack]int
 	depth  int // middlewares around it
+	inner  int // regions of other names that are open in it
 	closed bool
 }
 
@@ -114,7 +116,7 @@ func (d *decoder) event(e *trace.Event) {
 	case trace.EventTaskEnd:
 		delete(d.tasks, e.Task().ID)
 	case trace.EventLog:
-		d.log(e.Log())
+		d.log(e)
 	case trace.EventRegionBegin:
 		d.regionBegin(e)
 	case trace.EventRegionEnd:
@@ -199,7 +201,12 @@ func (d *decoder) settle(g *goroutine, now trace.Time) {
 	}
 }
 
-func (d *decoder) log(l trace.Log) {
+func (d *decoder) log(e *trace.Event) {
+	l := e.Log()
+	if l.Category == logOnCPU {
+		d.onCPU(e)
+		return
+	}
 	t := d.tasks[l.Task]
 	if t == nil {
 		return
@@ -213,11 +220,26 @@ func (d *decoder) log(l trace.Log) {
 	}
 }
 
+// onCPU takes a reading of the thread's clock, which is of the innermost
+// region: one within a request says nothing of the whole of it.
+func (d *decoder) onCPU(e *trace.Event) {
+	r := d.goroutine(e.Goroutine()).open
+	if r == nil || r.depth > 1 || r.inner > 0 {
+		return
+	}
+	if ns, err := strconv.ParseInt(e.Log().Message, 10, 64); err == nil && ns >= 0 {
+		r.OnCPU = &ns
+	}
+}
+
 func (d *decoder) regionBegin(e *trace.Event) {
 	t := d.tasks[e.Region().Task]
 	g := d.goroutine(e.Goroutine())
 	switch {
 	case e.Region().Type != d.region:
+		if g.open != nil {
+			g.open.inner++
+		}
 		return
 	case g.open != nil:
 		g.open.depth++ // of two middlewares on one request the outer one counts
@@ -236,10 +258,13 @@ func (d *decoder) regionBegin(e *trace.Event) {
 }
 
 func (d *decoder) regionEnd(e *trace.Event) {
+	g := d.goroutine(e.Goroutine())
 	if e.Region().Type != d.region {
+		if g.open != nil {
+			g.open.inner--
+		}
 		return
 	}
-	g := d.goroutine(e.Goroutine())
 	if g.open == nil {
 		if id := e.Region().Task; d.tasks[id] == nil && id != trace.BackgroundTask && id != trace.NoTask {
 			d.out.CutAtStart++

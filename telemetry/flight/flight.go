@@ -29,6 +29,7 @@ const (
 	regionHandler = "handler"
 	logTraceID    = "trace_id"
 	logSpanID     = "span_id"
+	logOnCPU      = "on_cpu"
 )
 
 // Recording is what a snapshot of the execution trace says about requests.

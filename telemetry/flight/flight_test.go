@@ -121,6 +121,9 @@ func balanced(t testing.TB, rec *flight.Recording) {
 		if waits != tl.Blocked {
 			t.Errorf("waits %+v, blocked %+v", waits, tl.Blocked)
 		}
+		if without, measured := tl.Descheduled(); measured != (tl.OnCPU != nil) || without < 0 || without > tl.Running {
+			t.Errorf("descheduled for %d ns: %+v", without, tl)
+		}
 		if tl.Total < 0 || tl.Running < 0 || tl.Runnable < 0 || tl.Syscall < 0 || tl.GCAssist < 0 || tl.STW < 0 || tl.GCAssist > tl.Total || tl.STW > tl.Total {
 			t.Errorf("out of bounds: %+v", tl)
 		}

@@ -66,7 +66,7 @@ func TestSpanIsNamedAfterTheRouteAndLabelled(t *testing.T) {
 	t.Setenv("OTEL_METRICS_EXPORTER", "none")
 	t.Setenv(names.EnvOTLP, c.URL)
 	t.Setenv(names.EnvPyroscope, c.URL)
-	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "shop"})
+	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "shop", Baggage: []string{"tenant.tier"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestSpanIsNamedAfterTheRouteAndLabelled(t *testing.T) {
 	})
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/orders/7", http.NoBody)
 	req.Header.Set("traceparent", "00-"+traceID+"-"+parent+"-01")
-	req.Header.Set("baggage", "loadtest.run.id=r1,loadtest.phase=peak")
+	req.Header.Set("baggage", "loadtest.run.id=r1,loadtest.phase=peak,loadtest.step=buy,tenant.tier=gold,user.id=42")
 	w := httptest.NewRecorder()
 	r.ServeHTTP(w, req)
 	if err := tel.Shutdown(t.Context()); err != nil {
@@ -96,9 +96,21 @@ func TestSpanIsNamedAfterTheRouteAndLabelled(t *testing.T) {
 	for label, want := range map[string]string{
 		names.LabelPhase: "peak", names.LabelRunID: "r1", "trace_id": traceID,
 		names.LabelSpanID: hex.EncodeToString(s.SpanId), "span_name": "GET /orders/:id",
+		"tenant_tier": "gold", "user_id": "",
 	} {
 		if labels[label] != want {
 			t.Errorf("profile label %s = %q, want %q", label, labels[label], want)
+		}
+	}
+	attributes := map[string]string{}
+	for _, a := range s.Attributes {
+		attributes[a.Key] = a.Value.GetStringValue()
+	}
+	for key, want := range map[string]string{
+		names.AttrRunID: "r1", names.AttrPhase: "peak", names.AttrStep: "buy", "tenant.tier": "gold", "user.id": "",
+	} {
+		if attributes[key] != want {
+			t.Errorf("span attribute %s = %q, want %q", key, attributes[key], want)
 		}
 	}
 }

@@ -93,7 +93,8 @@ var (
 	}
 	RunVerdict = Metric{
 		Name: "loadtest.run.verdict", Kind: Gauge, Unit: "{verdict}", Source: "client",
-		Description: "1 for the run's verdict once it is known.", Attributes: []string{AttrVerdict},
+		Description: "1 for the run's verdict once it is known, 0 for every other.",
+		Attributes:  []string{AttrVerdict, AttrPlan, AttrReport},
 	}
 )
 
@@ -131,9 +132,17 @@ var (
 		Name: "go.memory.used", Kind: Gauge, Unit: "By", Source: "target",
 		Description: "Memory used by the Go runtime, by type.", Attributes: []string{"go.memory.type"},
 	}
-	GCGoal = Metric{
+	MemoryLimit = Metric{
+		Name: "go.memory.limit", Kind: Gauge, Unit: "By", Source: "target",
+		Description: "GOMEMLIMIT, where one is set.",
+	}
+	MemoryGoal = Metric{
 		Name: "go.memory.gc.goal", Kind: Gauge, Unit: "By", Source: "target",
-		Description: "Heap size at which the next collection ends: about twice what the last one left alive.",
+		Description: "Heap size at which the garbage collector means to be done.",
+	}
+	MemoryAllocated = Metric{
+		Name: "go.memory.allocated", Kind: Counter, Unit: "By", Source: "target",
+		Description: "Bytes allocated on the heap.",
 	}
 	ProcessorLimit = Metric{
 		Name: "go.processor.limit", Kind: Gauge, Unit: "{thread}", Source: "target",
@@ -143,7 +152,15 @@ var (
 		Name: "go.schedule.duration", Kind: Histogram, Unit: "s", Source: "target",
 		Description: "Time goroutines spent runnable before running; classic buckets, sampled 1 in 8.",
 	}
+	GCPause = Metric{
+		Name: "go.memory.gc.pause.duration", Kind: Histogram, Unit: "s", Source: "target",
+		Description: "Stop-the-world pauses of the garbage collector, from the decision to the restart; classic buckets.",
+	}
 )
+
+// JVMCPUTime is a JVM's name for process.cpu.time: the same seconds, without
+// modes.
+const JVMCPUTime = "jvm.cpu.time"
 
 // All lists every metric, client first: what the boards may ask for.
 func All() []Metric {
@@ -152,7 +169,7 @@ func All() []Metric {
 		RequestsPlanned, RequestsSent, RequestsOK, RequestsFailed, RequestsUnsent,
 		Users, InFlight, PhaseActive, RunVerdict,
 		ServerDuration, ProcessCPUTime, ProcessCPUUtilization, ContainerThrottled,
-		Goroutines, MemoryUsed, GCGoal, ProcessorLimit, ScheduleDuration,
+		Goroutines, MemoryUsed, MemoryLimit, MemoryGoal, MemoryAllocated, ProcessorLimit, ScheduleDuration, GCPause,
 	}
 }
 
@@ -161,12 +178,15 @@ const (
 	AttrPhase     = "loadtest.phase"
 	AttrStep      = "loadtest.step"
 	AttrVerdict   = "loadtest.verdict"
-	AttrRunID     = "loadtest.run.id"   // resource attribute on all three signals
-	AttrIntended  = "loadtest.intended" // of a client span: when it was due, seconds from the run's start
+	AttrPlan      = "loadtest.plan"       // name of the plan
+	AttrReport    = "loadtest.report.url" // where a browser finds the run's report
+	AttrRunID     = "loadtest.run.id"     // resource attribute on all three signals
+	AttrIntended  = "loadtest.intended"   // of a client span: when it was due, seconds from the run's start
 	AttrMethod    = "http.request.method"
 	AttrRoute     = "http.route"
 	AttrStatus    = "http.response.status_code"
 	AttrErrorType = "error.type"
+	AttrProfileID = "pyroscope.profile.id" // of a span: the id that its CPU samples carry
 )
 
 // Baggage keys that every request carries. The k6 keys let a target that
@@ -178,15 +198,23 @@ const (
 	BaggageK6RunID  = "k6.test_run_id"
 	BaggageK6Phase  = "k6.scenario"
 	BaggageK6Step   = "k6.name"
-	BaggageMaxValue = 64 // bytes of a value that a service copies into labels
+	BaggageMaxValue = 64 // bytes of a value that a service copies into attributes and labels
 )
 
 // Profile labels. Any label but the span and trace id becomes a series in
-// Pyroscope, so only these are set.
+// Pyroscope, so only these are set, those that a service asks for, and no more
+// values of each than LabelMaxValues.
 const (
-	LabelSpanID = "span_id"
-	LabelRunID  = "loadtest_run_id"
-	LabelPhase  = "loadtest_phase"
+	LabelTraceID   = "trace_id"
+	LabelSpanID    = "span_id"
+	LabelSpanName  = "span_name"
+	LabelRunID     = "loadtest_run_id"
+	LabelPhase     = "loadtest_phase"
+	LabelK6RunID   = "k6_test_run_id"
+	LabelK6Phase   = "k6_scenario"
+	LabelRecording = "taillight_recording" // inside the process alone: taken off before an upload
+	LabelOther     = "other"               // the value of all that are one too many
+	LabelMaxValues = 64                    // of one label in the life of a process
 )
 
 // PyroscopeCPU is the profile type of Go CPU profiles in Pyroscope.
@@ -199,22 +227,41 @@ const (
 	TraceRegion  = "handler"  // region of the goroutine that handles it
 	TraceTraceID = "trace_id" // log category, W3C trace id as hex
 	TraceSpanID  = "span_id"  // log category, id of the server span as hex
+	TraceOnCPU   = "on_cpu"   // log category, CPU time of the region's thread in it, decimal ns
 )
 
 // FlightPath is where the admin handler serves the flight recording.
 const FlightPath = "/debug/flight"
 
+// PathRuns is where serve lists its runs, newest first, as JSON, and where a
+// run is started.
+const PathRuns = "/api/runs"
+
 // Service names of the bundled processes.
 const (
-	ServiceTarget    = "taillight-target"
-	ServiceTaillight = "taillight"
+	ServiceTarget     = "taillight-target"
+	ServiceDownstream = "taillight-downstream" // second instance, which the target calls
+	ServiceTaillight  = "taillight"
+)
+
+// Grafana's uids of the boards that others link to, and the variables that
+// such a link sets. A board is at /d/ and its uid under Grafana's address.
+const (
+	BoardLoadTest = "taillight-load-test"
+	BoardWhySlow  = "taillight-why-slow"
+	BoardTrace    = "taillight-trace"
+	BoardRun      = "run"     // run id
+	BoardTraceID  = "traceId" // trace id as hex
 )
 
 // Environment variables that Taillight itself reads or sets.
 const (
 	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
+	EnvServeToken     = "TAILLIGHT_SERVE_TOKEN"     // bearer token that may start and stop runs of serve from elsewhere
 	EnvFlight         = "TAILLIGHT_FLIGHT"          // 1 keeps a flight recording, 0 keeps none
+	EnvThreadClock    = "TAILLIGHT_THREAD_CLOCK"    // share of recorded requests, 0 to 1, whose thread's CPU time is read
+	EnvFaults         = "TAILLIGHT_FAULTS"          // faults of the bundled target, as --fault has them, separated by commas
 	EnvPyroscope      = "PYROSCOPE_SERVER_ADDRESS"  // first address that receives profiles
 	EnvOTLP           = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	EnvOTLPHeaders    = "OTEL_EXPORTER_OTLP_HEADERS"

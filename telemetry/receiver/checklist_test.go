@@ -70,6 +70,16 @@ func TestChecklist(t *testing.T) {
 	}
 }
 
+// The reason of a refusal may quote the body, whatever bytes it has.
+func TestRefusalOfWhatIsNotUTF8HasAStatus(t *testing.T) {
+	for contentType, body := range map[string]string{jsonType: "\x80", protobufType: "\xff\xff"} {
+		rc, _ := newReceiver(receiver.Options{})
+		if w := post(rc, "/v1/logs", contentType, []byte(body)); w.Code != 400 || statusOf(t, w) == "" {
+			t.Errorf("%s: %d %q, want 400 and a Status with a reason", contentType, w.Code, w.Body)
+		}
+	}
+}
+
 // An empty body is an empty request in protobuf. In JSON it is no JSON.
 func TestEmptyBody(t *testing.T) {
 	rc, _ := newReceiver(receiver.Options{})

@@ -38,10 +38,9 @@ func (rc *Receiver) serveIngest(w http.ResponseWriter, r *http.Request) {
 }
 
 func (rc *Receiver) takeProfile(w http.ResponseWriter, r *http.Request) *refusal {
-	query := r.URL.Query()
-	if format := query.Get("format"); format != "" && format != "pprof" {
-		return refuse(http.StatusUnsupportedMediaType, ReasonProfile,
-			"format %q: only pprof is received; set the agent to upload pprof", format)
+	unknown := formatOf(r.URL.Query())
+	if unknown != nil && rc.opt.ForwardProfiles == nil {
+		return unknown // its body need not be read
 	}
 	h := &hold{from: &rc.inFlight}
 	defer h.release()
@@ -49,24 +48,57 @@ func (rc *Receiver) takeProfile(w http.ResponseWriter, r *http.Request) *refusal
 	if ref != nil {
 		return ref
 	}
-	up, ref := uploadOf(r, body)
-	if ref != nil {
-		return ref
+	parcel := parcelOf(r, "/ingest?"+r.URL.RawQuery, raw, UnitProfiles, 1)
+	if unknown != nil {
+		return rc.passOn(unknown, parcel)
 	}
-	p, ref := rc.profileOf(up, h)
+	p, ref := rc.ingested(r, body, h)
 	if ref != nil {
-		return ref
-	}
-	if err := describe(&p, query); err != nil {
-		return refuse(http.StatusBadRequest, ReasonMalformed, "%v", err)
+		return rc.passOn(ref, parcel)
 	}
 	rc.opt.OnProfile(p)
 	rc.tally.update(func(s *Stats) {
 		s.Profiles++
 		s.Bytes += int64(len(body))
 	})
-	rc.opt.ForwardProfiles.Forward(parcelOf(r, "/ingest?"+r.URL.RawQuery, raw, UnitProfiles, 1))
+	rc.opt.ForwardProfiles.Forward(parcel)
 	return nil
+}
+
+// formatOf refuses what is not pprof.
+func formatOf(query url.Values) *refusal {
+	if format := query.Get("format"); format != "" && format != "pprof" {
+		return refuse(http.StatusUnsupportedMediaType, ReasonProfile,
+			"format %q: only pprof is received; set the agent to upload pprof, or pass profiles on to a server that reads this", format)
+	}
+	return nil
+}
+
+// passOn forwards what is refused only because its kind of profile is unknown
+// here: the destination may know it. Then nothing is refused.
+func (rc *Receiver) passOn(ref *refusal, parcel Parcel) *refusal {
+	if ref.reason != ReasonProfile || rc.opt.ForwardProfiles == nil {
+		return ref
+	}
+	rc.tally.update(func(s *Stats) { s.PassedOn += parcel.Units })
+	rc.opt.ForwardProfiles.Forward(parcel)
+	return nil
+}
+
+// ingested is the profile of an ingest request.
+func (rc *Receiver) ingested(r *http.Request, body []byte, h *hold) (signal.Profile, *refusal) {
+	up, ref := uploadOf(r, body)
+	if ref != nil {
+		return signal.Profile{}, ref
+	}
+	p, ref := rc.profileOf(up, h)
+	if ref != nil {
+		return p, ref
+	}
+	if err := describe(&p, r.URL.Query()); err != nil {
+		return p, refuse(http.StatusBadRequest, ReasonMalformed, "%v", err)
+	}
+	return p, nil
 }
 
 // An upload is the parts of an ingest request.
@@ -183,8 +215,11 @@ func zip(plain []byte) []byte {
 
 // typeOf tells the type of a profile from its sample types. Those of mutex and
 // block profiles are the same; only the agent's configuration tells them apart.
+// A profile by the wall clock that also has CPU time is a CPU profile; without
+// it, it says nothing about the CPU and is kept apart.
 func typeOf(p *profile.Profile, config map[string]sampleType) (string, error) {
 	types := make([]string, 0, len(p.SampleType))
+	wall := false
 	for _, t := range p.SampleType {
 		switch t.Type {
 		case "cpu":
@@ -195,10 +230,15 @@ func typeOf(p *profile.Profile, config map[string]sampleType) (string, error) {
 			return "goroutines", nil
 		case "contentions", "delay":
 			return contentionType(config)
+		case "wall":
+			wall = true
 		}
 		types = append(types, t.Type+"/"+t.Unit)
 	}
-	return "", fmt.Errorf("sample types %v: received are cpu, memory, mutex, block and goroutine profiles", types)
+	if wall {
+		return "wall", nil
+	}
+	return "", fmt.Errorf("sample types %v: received are cpu, wall, memory, mutex, block and goroutine profiles", types)
 }
 
 func contentionType(config map[string]sampleType) (string, error) {

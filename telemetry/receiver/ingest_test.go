@@ -164,6 +164,8 @@ func TestIngestTypes(t *testing.T) {
 		status                      int
 	}{
 		{"cpu", string(pprofOf(t, "samples/count", "cpu/nanoseconds")), "", "cpu", 200},
+		{"cpu beside the wall clock", string(pprofOf(t, "samples/count", "wall/nanoseconds", "cpu/nanoseconds")), "", "cpu", 200},
+		{"wall clock", string(pprofOf(t, "samples/count", "wall/nanoseconds")), "", "wall", 200},
 		{"heap", heap.String(), "", "memory", 200},
 		{"goroutine", goroutines.String(), "", "goroutines", 200},
 		{"block", contention, `{"delay":{"display-name":"block_duration","units":"lock_nanoseconds"}}`, "block", 200},

@@ -130,9 +130,7 @@ func (rc *Receiver) export(w http.ResponseWriter, r *http.Request, c codec, e en
 }
 
 func (c codec) write(w http.ResponseWriter, code int, answer proto.Message) {
-	// Marshalling these fails only on invalid UTF-8, and then an empty body
-	// with the right status is still an answer.
-	body, _ := c.marshal(answer)
+	body, _ := c.marshal(answer) // fails only on invalid UTF-8, which refuse keeps out
 	w.Header().Set("Content-Type", c.contentType)
 	w.WriteHeader(code)
 	_, _ = w.Write(body) // the sender went away; nobody is left to tell

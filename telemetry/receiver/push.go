@@ -47,7 +47,8 @@ type pushSample struct {
 	Profile []byte `json:"rawProfile"` // pprof, gzipped or not
 }
 
-// servePush answers one push. All of its profiles are taken, or none.
+// servePush answers one push. All of its profiles are taken, or none; where
+// profiles are passed on, those of unknown types are passed on alone.
 func (rc *Receiver) servePush(w http.ResponseWriter, r *http.Request) {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	ref := rc.admit(w, r)
@@ -101,7 +102,7 @@ func (rc *Receiver) takePush(w http.ResponseWriter, r *http.Request, mediaType s
 	if ref != nil {
 		return ref
 	}
-	profiles, ref := rc.pushed(in, h)
+	profiles, unknown, ref := rc.pushed(in, h)
 	if ref != nil {
 		return ref
 	}
@@ -111,9 +112,10 @@ func (rc *Receiver) takePush(w http.ResponseWriter, r *http.Request, mediaType s
 	n := int64(len(profiles))
 	rc.tally.update(func(s *Stats) {
 		s.Profiles += n
+		s.PassedOn += unknown
 		s.Bytes += int64(len(body))
 	})
-	rc.opt.ForwardProfiles.Forward(parcelOf(r, pushPath, raw, UnitProfiles, n))
+	rc.opt.ForwardProfiles.Forward(parcelOf(r, pushPath, raw, UnitProfiles, n+unknown))
 	return nil
 }
 
@@ -152,9 +154,9 @@ func pushMessages(body []byte) int64 {
 	return n
 }
 
-// pushed turns the samples of a push into profiles.
-func (rc *Receiver) pushed(in push, h *hold) ([]signal.Profile, *refusal) {
-	var out []signal.Profile
+// pushed turns the samples of a push into profiles. Of types unknown here it
+// counts those that will be passed on all the same, and refuses others.
+func (rc *Receiver) pushed(in push, h *hold) (out []signal.Profile, unknown int64, ref *refusal) {
 	for i := range in.Series {
 		labels := map[string]string{}
 		for _, l := range in.Series[i].Labels {
@@ -162,15 +164,19 @@ func (rc *Receiver) pushed(in push, h *hold) ([]signal.Profile, *refusal) {
 		}
 		name, service := labels[labelName], labels[labelService]
 		if service == "" {
-			return nil, refuse(http.StatusBadRequest, ReasonMalformed, "a series has no label %s: name the application by it", labelService)
+			return nil, 0, refuse(http.StatusBadRequest, ReasonMalformed, "a series has no label %s: name the application by it", labelService)
 		}
 		delete(labels, labelName)
 		delete(labels, labelService)
 		for _, s := range in.Series[i].Samples {
 			// Mutex and block profiles are alike but for the name.
 			p, ref := rc.profileOf(upload{profile: s.Profile, config: map[string]sampleType{labelName: {DisplayName: name}}}, h)
+			if ref != nil && ref.reason == ReasonProfile && rc.opt.ForwardProfiles != nil {
+				unknown++
+				continue
+			}
 			if ref != nil {
-				return nil, ref
+				return nil, 0, ref
 			}
 			if p.Start == 0 { // it does not say: it is as old as its way here
 				p.Start = time.Now().UnixNano()
@@ -180,7 +186,7 @@ func (rc *Receiver) pushed(in push, h *hold) ([]signal.Profile, *refusal) {
 			out = append(out, p)
 		}
 	}
-	return out, nil
+	return out, unknown, nil
 }
 
 // unmarshalPush decodes a PushRequest in protobuf. Fields that it does not

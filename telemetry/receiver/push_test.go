@@ -147,7 +147,7 @@ func TestPushRefusals(t *testing.T) {
 		{"not base64", jsonType, []byte(`{"series":[{"samples":[{"rawProfile":"?"}]}]}`), nil, 400, "invalid_argument", "base64", receiver.ReasonMalformed},
 		{"no service", protoType, pushBody(nil, cpu), nil, 400, "invalid_argument", "service_name", receiver.ReasonMalformed},
 		{"no pprof", protoType, pushBody(named, []byte("garbage")), nil, 400, "invalid_argument", "pprof", receiver.ReasonMalformed},
-		{"unknown type", protoType, pushBody(named, cpu, pprofOf(t, "wall/nanoseconds")), nil, 422, "invalid_argument", "wall", receiver.ReasonProfile},
+		{"unknown type", protoType, pushBody(named, cpu, pprofOf(t, "itimer/nanoseconds")), nil, 422, "invalid_argument", "itimer", receiver.ReasonProfile},
 		{"too large", protoType, make([]byte, 60_000), nil, 413, "resource_exhausted", "50000", receiver.ReasonTooLarge},
 		{"unpacks too large", protoType, pushBody(named, zipped(make([]byte, 100_000))), nil, 413, "resource_exhausted", "50000", receiver.ReasonTooLarge},
 	} {

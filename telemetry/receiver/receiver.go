@@ -4,7 +4,7 @@
 //
 //	POST /v1/traces, /v1/metrics   OTLP/HTTP, protobuf or JSON
 //	POST /v1/logs                  OTLP/HTTP; counted, not kept
-//	POST /ingest, /pyroscope/ingest  Pyroscope's first push API, pprof only
+//	POST /ingest, /pyroscope/ingest  Pyroscope's first push API; only pprof is kept
 //	POST /push.v1.PusherService/Push  its second, protobuf or JSON
 //
 // and over gRPC a server of OTLP's three services. Both share one budget, one
@@ -59,6 +59,7 @@ type Options struct {
 	OnProfile func(signal.Profile)
 
 	// What is taken is passed on by these, unchanged; nil passes nothing on.
+	// Profiles of a format or type that is unknown here are passed on as well.
 	// Whoever made them shuts them down, after the receiver's servers.
 	ForwardOTLP, ForwardProfiles *Forwarder
 }

@@ -67,6 +67,7 @@ type Stats struct {
 	Points   int64 `json:"points"`
 	Logs     int64 `json:"logs"` // records received; none is kept
 	Profiles int64 `json:"profiles"`
+	PassedOn int64 `json:"passed_on"` // profiles of kinds unknown here, given to ForwardProfiles alone
 
 	Refused        map[Reason]int64 `json:"refused"` // requests
 	RejectedSpans  map[Reason]int64 `json:"rejected_spans"`
@@ -110,8 +111,11 @@ type refusal struct {
 	message string
 }
 
+// refuse makes a refusal. The message may quote what was sent, which need not
+// be UTF-8, while the Status that carries it must be.
 func refuse(status int, reason Reason, format string, args ...any) *refusal {
-	return &refusal{status: status, reason: reason, message: fmt.Sprintf(format, args...)}
+	message := strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD")
+	return &refusal{status: status, reason: reason, message: message}
 }
 
 // retryAfter is how long a sender is asked to wait when there is no room.

@@ -133,7 +133,7 @@ func (s *Span) Duration() int64 { return max(0, s.End-s.Start) }
 // Profile is one uploaded pprof profile.
 type Profile struct {
 	Service string            // application name
-	Type    string            // cpu, memory, mutex, block, goroutines
+	Type    string            // cpu, wall, memory, mutex, block, goroutines
 	Start   int64             // Unix ns
 	End     int64             // Unix ns
 	Labels  map[string]string // labels of the upload, e.g. loadtest_run_id

@@ -63,7 +63,7 @@ type folder struct {
 }
 
 func (f *folder) add(p *profile.Profile, keep func(map[string][]string) bool) {
-	samples, cpu := valueIndices(p)
+	values := columnsOf(p)
 	f.set.Duration += p.DurationNanos
 	f.set.Period = p.Period
 	for _, s := range p.Sample {
@@ -82,26 +82,57 @@ func (f *folder) add(p *profile.Profile, keep func(map[string][]string) bool) {
 			f.set.Stacks = append(f.set.Stacks, Stack{Frames: path})
 		}
 		st := &f.set.Stacks[i]
-		st.Samples += s.Value[samples]
-		st.Value += s.Value[cpu]
-		f.set.Samples += s.Value[samples]
-		f.set.Value += s.Value[cpu]
+		samples, cpu := values.of(s.Value)
+		st.Samples += samples
+		st.Value += cpu
+		f.set.Samples += samples
+		f.set.Value += cpu
 	}
 }
 
-// valueIndices finds the sample count and the CPU time among the sample types;
-// Go's CPU profiles have them in this order.
-func valueIndices(p *profile.Profile) (samples, cpu int) {
-	cpu = len(p.SampleType) - 1
+// columns says which values of a CPU profile's samples are what. Go's profiles
+// have a count and CPU time, Python's CPU time alone, and those of Node.js
+// count what they saw by the wall clock and add the CPU time that went by.
+type columns struct {
+	count  int // -1 when there is none
+	cpu    int
+	wall   bool  // the count is of samples by the wall clock
+	period int64 // ns between two samples; may be 0
+}
+
+func columnsOf(p *profile.Profile) columns {
+	c := columns{count: -1, cpu: -1, period: p.Period}
+	c.wall = p.PeriodType != nil && p.PeriodType.Type == "wall"
 	for i, t := range p.SampleType {
-		switch t.Unit {
-		case "count":
-			samples = i
-		case "nanoseconds":
-			cpu = i
+		switch {
+		case t.Type == "cpu" && t.Unit == "nanoseconds":
+			c.cpu = i
+		case t.Unit == "count":
+			c.count = i
 		}
 	}
-	return samples, cpu
+	if c.cpu < 0 {
+		c.cpu = len(p.SampleType) - 1
+	}
+	return c
+}
+
+// of returns how many CPU samples stand behind a sample's values, and their
+// CPU time. Of samples by the wall clock no more are counted than their CPU
+// time has room for: the others saw the stack idle.
+func (c columns) of(values []int64) (samples, cpu int64) {
+	cpu = values[c.cpu]
+	room := int64(1)
+	if c.period > 0 {
+		room = (cpu + c.period - 1) / c.period
+	}
+	switch {
+	case c.count < 0:
+		return room, cpu
+	case c.wall:
+		return min(values[c.count], room), cpu
+	}
+	return values[c.count], cpu
 }
 
 func (f *folder) path(s *profile.Sample) []int {

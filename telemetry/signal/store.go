@@ -27,6 +27,7 @@ const (
 	DropOverBudget DropReason = "over_budget"   // the byte budget is used up
 	DropUnknown    DropReason = "unknown_trace" // Known does not know the span's trace
 	DropNotKept    DropReason = "not_kept"      // Keep did not name the span's trace in time
+	DropCut        DropReason = "cut"           // the span's request had no answer when the run ended
 )
 
 // StoreOptions bound a Store. The zero value keeps every trace within the
@@ -117,7 +118,7 @@ func NewStore(opt StoreOptions) *Store {
 		seen:      map[spanKey]struct{}{},
 		servers:   map[TraceID]struct{}{},
 		series:    map[string]*storedSeries{},
-		waiting:   waiting{traces: map[TraceID]*waiter{}, chosen: map[TraceID]struct{}{}},
+		waiting:   waiting{traces: map[TraceID]*waiter{}, chosen: map[TraceID]struct{}{}, cut: map[TraceID]struct{}{}},
 		counts: StoreCounts{
 			DroppedSpans:    map[DropReason]int64{},
 			DroppedPoints:   map[DropReason]int64{},

@@ -13,14 +13,16 @@ import (
 // are never added.
 //
 // Running is on a thread, which is not on a CPU: the kernel may have taken the
-// CPU away from the thread meanwhile.
+// CPU away from the thread meanwhile. Where the thread's clock was read, OnCPU
+// tells, and [Timeline.Descheduled] is the difference.
 type Timeline struct {
 	TraceID  TraceID      `json:"trace_id,omitzero"` // zero when the request carried none
 	SpanID   SpanID       `json:"span_id,omitzero"`  // of the server span, zero when unknown
 	Start    int64        `json:"start_ns"`          // since the recording's first event
 	Total    int64        `json:"total_ns"`          // of the handler
 	Running  int64        `json:"running_ns"`
-	Runnable int64        `json:"runnable_ns"` // could run, and no thread of the scheduler took it
+	OnCPU    *int64       `json:"on_cpu_ns,omitempty"` // CPU time of the thread from begin to end, nil when not measured
+	Runnable int64        `json:"runnable_ns"`         // could run, and no thread of the scheduler took it
 	Syscall  int64        `json:"syscall_ns"`
 	Blocked  Blocked      `json:"blocked_ns"`
 	Blocks   []Block      `json:"blocks,omitempty"` // the waits behind Blocked, one per reason and stack, longest first
@@ -33,6 +35,18 @@ type Timeline struct {
 // States returns the sum of the disjoint states, which is Total.
 func (t *Timeline) States() int64 {
 	return t.Running + t.Runnable + t.Syscall + t.Blocked.Sum()
+}
+
+// Descheduled returns how much of Running the thread was without a CPU, and
+// whether that was measured. It is so long at least: the thread's clock also
+// counts the work in system calls and that of going to sleep and waking up,
+// which is not in Running; and a thread that has to wait for a CPU at the end
+// of a system call, where the kernel likes to change threads, is in Syscall.
+func (t *Timeline) Descheduled() (ns int64, measured bool) {
+	if t.OnCPU == nil {
+		return 0, false
+	}
+	return max(0, t.Running-*t.OnCPU), true
 }
 
 // CPUSamples returns how many CPU samples fell on the request and on the

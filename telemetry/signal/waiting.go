@@ -11,6 +11,7 @@ type waiting struct {
 	chosen  map[TraceID]struct{} // named by Keep
 	bytes   int64                // estimated, of all spans that wait
 	settled bool                 // nothing waits any more
+	cut     map[TraceID]struct{} // named by Settle
 }
 
 // A waiter is a trace that waits.
@@ -44,21 +45,34 @@ func (s *Store) Keep(traces ...TraceID) []Span {
 }
 
 // Settle says that Keep has been told everything: what still waits is dropped,
-// and so are, from now on, spans of traces that are not kept.
-func (s *Store) Settle() {
+// and so are, from now on, spans of traces that are not kept. The traces given
+// are those of requests that were cut: they have no result that could be kept,
+// and their spans are counted apart.
+func (s *Store) Settle(cut ...TraceID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting.settled = true
+	for _, id := range cut {
+		s.waiting.cut[id] = struct{}{}
+	}
 	for _, w := range s.waiting.line {
-		s.drop(w, DropNotKept)
+		s.drop(w, s.unchosen(w.trace))
 	}
 	s.waiting.line = nil
+}
+
+// unchosen is why, at the end, a trace is not kept.
+func (s *Store) unchosen(id TraceID) DropReason {
+	if _, ok := s.waiting.cut[id]; ok {
+		return DropCut
+	}
+	return DropNotKept
 }
 
 // wait lets a span wait for Keep.
 func (s *Store) wait(sp *Span) {
 	if s.waiting.settled {
-		s.counts.DroppedSpans[DropNotKept]++
+		s.counts.DroppedSpans[s.unchosen(sp.TraceID)]++
 		return
 	}
 	w := s.waiting.traces[sp.TraceID]

@@ -54,11 +54,12 @@ func TestStoreWaitsForTheClient(t *testing.T) {
 		is("a result that comes too late", names(s.Keep(trace(2))), "")
 		is("but not for what is to come", names(s.Admit([]signal.Span{span(2, 1, signal.KindServer)})), "2/1 ")
 		is("undecided at the end", names(s.Admit([]signal.Span{span(4, 1, signal.KindServer), span(4, 2, signal.KindServer)})), "")
-		s.Settle()
-		is("after the end", names(s.Admit([]signal.Span{span(4, 3, signal.KindServer), span(1, 4, signal.KindServer)})), "1/4 ")
+		is("cut at the end", names(s.Admit([]signal.Span{span(5, 1, signal.KindServer)})), "")
+		s.Settle(trace(5), trace(6), trace(1))
+		is("after the end", names(s.Admit([]signal.Span{span(4, 3, signal.KindServer), span(1, 4, signal.KindServer), span(6, 1, signal.KindServer)})), "1/4 ")
 
 		c := s.Counts()
-		want := map[signal.DropReason]int64{signal.DropDuplicate: 3, signal.DropUnknown: 1, signal.DropNotKept: 4}
+		want := map[signal.DropReason]int64{signal.DropDuplicate: 3, signal.DropUnknown: 1, signal.DropNotKept: 4, signal.DropCut: 2}
 		if fmt.Sprint(c.DroppedSpans) != fmt.Sprint(want) || c.Spans != 6 {
 			t.Errorf("counts %+v, want 6 kept and dropped %v", c, want)
 		}
@@ -132,7 +133,7 @@ func TestStoreAccountsForEverySpan(t *testing.T) {
 					time.Sleep(time.Duration(rapid.IntRange(1, 3).Draw(rt, "seconds")) * time.Second)
 				case 4:
 					if rapid.IntRange(0, 9).Draw(rt, "end") == 0 {
-						s.Settle()
+						s.Settle(trace(ids.Draw(rt, "cut")))
 					}
 				default:
 					sent++

@@ -68,9 +68,11 @@
   /**
    * The family of a frame: the Go runtime, the standard library, a module, or
    * main. Assembly without a package is the runtime's; a name that is no Go
-   * name belongs to "other code".
+   * name belongs to "other code". Functions of other languages do not begin
+   * with their package: theirs is the folder of their file.
    */
   T.family = function (frame) {
+    if (/\.(?!(go|s)$)\w+$/.test(frame.file)) return /([^/]+)\/[^/]*$/.exec(frame.file)?.[1] || 'other code';
     const pkg = packageOf(plain(frame.function));
     if (!pkg) return /\.s$/.test(frame.file) ? 'Go runtime' : 'other code';
     if (pkg === 'runtime' || pkg.startsWith('runtime/') || pkg.startsWith('internal/runtime')) return 'Go runtime';

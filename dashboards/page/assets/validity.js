@@ -57,7 +57,7 @@
     const rows = [
       ['Tier', (s.tier || 'T0') + ': ' + (tiers[s.tier] || tiers.T0)],
       ['Seen', seen(cap)],
-      ['Coverage', T.percent(s.coverage) + ' of kept, sampled exchanges joined to a server span'],
+      ['Coverage', T.percent(s.coverage) + ' of kept, sampled exchanges joined to a server span' + (cap.spans ? list('; without: ', s.spans.unjoined) : '')],
       ['Spans', T.count(s.spans.received) + ' received, ' + T.count(s.spans.joined) + ' joined' + dropped(s.spans.dropped)],
       ['Requests sampled', T.percent(share)],
       ['CPU profiles, metric points', T.count(s.profiles) + ', ' + T.count(s.points)],
@@ -66,15 +66,20 @@
     if (own) rows.push(['Client spans', T.count(own.sent) + ' of ' + T.count(own.kept) + ' kept, sampled exchanges sent (' + T.percent(own.kept ? own.sent / own.kept : 0) + ')']);
     const exporter = Object.entries(s.exporter || {}).filter(([, n]) => n > 0);
     if (exporter.length) rows.push(['Lost by our own export', exporter.map(([k, n]) => T.count(n) + ' ' + k).join(', ')]);
+    if (s.refused) rows.push(['Requests not taken', list('', s.refused)]);
     const box = el('div', null, el('h3', null, 'Telemetry of the target'), T.pairs(rows));
     if (!cap.spans && !cap.profiles) box.append(T.howToSend());
     for (const line of T.state.end.lost) box.append(el('p', { class: 'warning' }, el('b', null, 'Not read'), ' ', line));
     return box;
   }
 
-  function dropped(by) {
+  function list(before, by) {
     const all = Object.entries(by || {}).filter(([, n]) => n > 0);
-    return all.length ? '; dropped: ' + all.map(([why, n]) => T.count(n) + ' ' + why).join(', ') : ', none dropped';
+    return all.length ? before + all.map(([why, n]) => T.count(n) + ' ' + why).join(', ') : '';
+  }
+
+  function dropped(by) {
+    return list('; dropped: ', by) || ', none dropped';
   }
 
   function seen(cap) {
@@ -89,6 +94,6 @@
     if (T.state.config.environment.bundled) return el('p', null, 'The bundled service needs no setting for it: the run starts it with all it takes to send them.');
     return el('div', { class: 'how' },
       el('p', null, 'A service that speaks OpenTelemetry or sends profiles to Pyroscope sends them to a run when it starts with the lines that the run prints before its load:'),
-      el('pre', { tabindex: '0' }, 'OTEL_EXPORTER_OTLP_ENDPOINT=http://<address the run prints>\nOTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nOTEL_BSP_SCHEDULE_DELAY=500\nPYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'));
+      el('pre', { tabindex: '0' }, 'OTEL_EXPORTER_OTLP_ENDPOINT=http://<address the run prints>\nOTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\nOTEL_BSP_SCHEDULE_DELAY=500\nOTEL_METRIC_EXPORT_INTERVAL=1000\nPYROSCOPE_SERVER_ADDRESS=http://<address the run prints>'));
   };
 })(window.Taillight);

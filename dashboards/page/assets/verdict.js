@@ -36,11 +36,17 @@
       el('div', { class: 'hero ' + d.verdict },
         el('p', { class: 'word mark ' + ({ pass: 'yes', fail: 'no' }[d.verdict] || 'maybe') }, words[d.verdict] || d.verdict),
         headline(sentence(d)),
-        el('p', { class: 'when' }, [c.name, T.wall(c.started), 'ran ' + T.duration(ran), c.environment.target || d.plan.target, 'exit ' + d.exit].filter(Boolean).join(' · '))),
+        el('p', { class: 'when' }, [c.name, T.wall(c.started), 'ran ' + T.duration(ran), c.environment.target || d.plan.target, 'exit ' + d.exit].filter(Boolean).join(' · ')),
+        boards(c.boards)),
       figures(d),
       findings(d),
       thresholds(d));
   };
+
+  /** Where Grafana shows the same run, when the run knows one. */
+  function boards(b) {
+    return b && el('p', { class: 'when' }, 'In Grafana: ', el('a', { href: b.load_test }, 'Load test'), ' · ', el('a', { href: b.why_slow }, 'Why slow'));
+  }
 
   function figures(d) {
     const t = d.totals, r = d.latency.response;

@@ -69,8 +69,14 @@
     return el('p', { class: 'note' }, gap + ' Clocks of two hosts are not compared: the server’s span is centred in wait and receive by its duration; spans inside it keep that process’s own distances' + (x.spans.some((s, i) => i > 0 && s.centred) ? ', those of another service are centred in their parents' : '') + '.' + (x.spans_cut ? ' ' + T.plural(x.spans_cut, 'more span') + ' of this trace left out.' : ''));
   }
 
+  /** The trace id; a link to its board when the trace was sampled and Grafana is known. */
+  function trace(x) {
+    const boards = T.state.config.boards, id = x.trace_id && el('code', null, x.trace_id);
+    return id && x.sampled && boards ? el('a', { href: boards.trace + x.trace_id }, id) : id || 'none';
+  }
+
   function facts(x) {
-    const rows = [['Trace', x.trace_id ? el('code', null, x.trace_id) : 'none'], ['Status', x.error ? x.error + (x.detail ? ': ' + x.detail : '') : String(x.status)],
+    const rows = [['Trace', trace(x)], ['Status', x.error ? x.error + (x.detail ? ': ' + x.detail : '') : String(x.status)],
       ['Body', T.bytes(x.bytes_in) + ' in, ' + T.bytes(x.bytes_out) + ' out'], ['Connection', x.reused ? 'had served before' : 'new']];
     if (x.user >= 0) rows.push(['User', T.count(x.user)]);
     rows.push(['Iteration', T.count(x.iteration)]);

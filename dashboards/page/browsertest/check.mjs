@@ -1,16 +1,17 @@
-// Usage: node check.mjs REPORT.html [PICTURES]
+// Usage: node check.mjs REPORT.html [PICTURES [FUNCTION]]
 //
 // Opens a report at two widths in both themes, uses what a reader would use,
-// fails on anything a report must not do, and writes pictures of it.
+// fails on anything a report must not do, and writes pictures of it. With
+// FUNCTION, the flame graph must know it.
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { withBrowser, withReport } from './browser.mjs';
 
-const [file, pictures] = process.argv.slice(2);
+const [file, pictures, wanted] = process.argv.slice(2);
 if (!file) {
-  console.error('usage: node check.mjs REPORT.html [PICTURES]');
+  console.error('usage: node check.mjs REPORT.html [PICTURES [FUNCTION]]');
   process.exit(2);
 }
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -91,10 +92,11 @@ async function evidence(page) {
 async function flame(page) {
   const canvas = page.locator('#cpu canvas');
   if (await canvas.count() === 0) {
+    assert.ok(!wanted, `no flame graph, so no function ${wanted}`);
     assert.ok(await page.locator('#cpu .empty').count() > 0, 'no flame graph, and no word why');
     return 'no profile: the page says so';
   }
-  const fn = await page.locator('#cpu .functions .fn button').first().innerText();
+  const fn = wanted || await page.locator('#cpu .functions .fn button').first().innerText();
   await page.fill('#flame-search', fn);
   assert.match(await page.locator('#cpu .info').innerText(), /function.*of CPU/);
   await page.fill('#flame-search', 'no such function');

@@ -1,6 +1,3 @@
-// Package collector_test starts the collector with the configuration of the
-// stack. It is a module of its own: the collector and Prometheus ask for
-// versions of the same modules that do not build together.
 package collector_test
 
 import (
@@ -9,62 +6,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
-	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/confmap"
-	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
-	"go.opentelemetry.io/collector/exporter"
-	"go.opentelemetry.io/collector/exporter/otlpexporter"
-	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
-	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/otelcol"
-	"go.opentelemetry.io/collector/processor"
-	"go.opentelemetry.io/collector/processor/memorylimiterprocessor"
-	"go.opentelemetry.io/collector/receiver"
-	"go.opentelemetry.io/collector/receiver/otlpreceiver"
-	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/taillight-load/taillight/deploy/verify/collector"
 )
 
 const configFile = "../../collector.yaml"
 
-// newCollector is a collector of the components that the configuration uses.
 func newCollector(t *testing.T, file string) *otelcol.Collector {
 	t.Helper()
-	c, err := otelcol.NewCollector(otelcol.CollectorSettings{
-		Factories:               factories,
-		BuildInfo:               component.NewDefaultBuildInfo(),
-		DisableGracefulShutdown: true,
-		SkipSettingGRPCLogger:   true,
-		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{
-			URIs:              []string{"file:" + file},
-			ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()},
-		}},
-	})
+	c, err := collector.New(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
-}
-
-func factories() (otelcol.Factories, error) {
-	receivers, err := otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory())
-	if err != nil {
-		return otelcol.Factories{}, err
-	}
-	processors, err := otelcol.MakeFactoryMap[processor.Factory](memorylimiterprocessor.NewFactory())
-	if err != nil {
-		return otelcol.Factories{}, err
-	}
-	exporters, err := otelcol.MakeFactoryMap[exporter.Factory](otlpexporter.NewFactory(), otlphttpexporter.NewFactory())
-	if err != nil {
-		return otelcol.Factories{}, err
-	}
-	extensions, err := otelcol.MakeFactoryMap[extension.Factory](healthcheckextension.NewFactory())
-	return otelcol.Factories{
-		Receivers: receivers, Processors: processors, Exporters: exporters, Extensions: extensions,
-		Telemetry: otelconftelemetry.NewFactory(),
-	}, err
 }
 
 func TestConfigLoads(t *testing.T) {

@@ -37,15 +37,35 @@ func Formats() []Format {
 }
 
 type jsonProfile struct {
-	Schema     int         `json:"schema"`
-	Engine     string      `json:"engine"`
-	URL        string      `json:"url"`
-	Started    time.Time   `json:"started"`
-	TraceID    string      `json:"trace_id,omitempty"`
-	Program    string      `json:"program"`
-	DurationNS int64       `json:"duration_ns"`
-	Root       *jsonRegion `json:"root"`
-	Timeline   any         `json:"timeline,omitempty"`
+	Schema     int       `json:"schema"`
+	Engine     string    `json:"engine"`
+	URL        string    `json:"url"`
+	Started    time.Time `json:"started"`
+	TraceID    string    `json:"trace_id,omitempty"`
+	Program    string    `json:"program"`
+	DurationNS int64     `json:"duration_ns"`
+	*jsonSampling
+	Root     any `json:"root"`
+	Timeline any `json:"timeline,omitempty"`
+}
+
+type jsonSampling struct {
+	Samples      int64   `json:"samples"`
+	MinSamples   int64   `json:"min_samples"`
+	Insufficient bool    `json:"insufficient_samples"`
+	Iterations   int     `json:"iterations"`
+	Confidence   float64 `json:"confidence"`
+}
+
+// jsonFrame is a function of a sampled profile; times are per iteration.
+type jsonFrame struct {
+	Name     string       `json:"name"`
+	CPUNS    int64        `json:"cpu_ns"`
+	LowNS    int64        `json:"low_ns"`
+	HighNS   int64        `json:"high_ns"`
+	SelfNS   int64        `json:"self_ns"`
+	Samples  int64        `json:"samples"`
+	Children []*jsonFrame `json:"children"`
 }
 
 type jsonRegion struct {
@@ -59,10 +79,28 @@ type jsonRegion struct {
 
 // writeJSON writes the tree with nanoseconds; every list is there, if empty.
 func writeJSON(w io.Writer, p *Profile) error {
-	return encode(w, jsonProfile{
+	j := jsonProfile{
 		Schema: 1, Engine: p.engine(), URL: p.URL, Started: p.Started.UTC(), TraceID: p.TraceID,
-		Program: p.Program, DurationNS: int64(p.Root.Duration()), Root: asJSON(p.Root), Timeline: p.Timeline,
-	})
+		Program: p.Program, DurationNS: int64(p.Root.Duration()), Timeline: p.Timeline,
+	}
+	if s := p.Sampling; s == nil {
+		j.Root = asJSON(p.Root)
+	} else {
+		j.Root, j.DurationNS = asFrame(p.Root), int64(s.Took)
+		j.jsonSampling = &jsonSampling{s.Samples, s.Wanted, s.Insufficient, s.Iterations, s.Confidence}
+	}
+	return encode(w, j)
+}
+
+func asFrame(r *Region) *jsonFrame {
+	j := &jsonFrame{
+		Name: r.Name, CPUNS: int64(r.Duration()), LowNS: int64(r.Low), HighNS: int64(r.High), SelfNS: int64(r.Self()),
+		Samples: r.Samples, Children: []*jsonFrame{},
+	}
+	for _, c := range r.Children {
+		j.Children = append(j.Children, asFrame(c))
+	}
+	return j
 }
 
 func asJSON(r *Region) *jsonRegion {
@@ -92,7 +130,12 @@ func writeText(w io.Writer, p *Profile) error {
 	fmt.Fprintf(&b, "%s\n", p.URL)
 	fmt.Fprintf(&b, "engine    %s\n", p.About())
 	fmt.Fprintf(&b, "recorded  %s\n", p.Started.UTC().Format("2006-01-02T15:04:05.000Z"))
-	fmt.Fprintf(&b, "duration  %.3f ms%s\n", milliseconds(p.Root.Duration()), shares(p))
+	if p.Sampling == nil {
+		fmt.Fprintf(&b, "duration  %.3f ms%s\n", milliseconds(p.Root.Duration()), shares(p))
+	}
+	if short := p.Shortage(); short != "" {
+		fmt.Fprintf(&b, "samples   insufficient: %s\n", short)
+	}
 	if p.TraceID != "" {
 		fmt.Fprintf(&b, "trace     %s\n", p.TraceID)
 	}
@@ -112,7 +155,7 @@ func shares(p *Profile) string {
 }
 
 func drawTree(b *strings.Builder, r *Region, first, rest string) {
-	fmt.Fprintf(b, "%s%.3f ms  %s\n", first, milliseconds(r.Duration()), r.Name)
+	fmt.Fprintf(b, "%s%.3f ms %s %s\n", first, milliseconds(r.Duration()), r.interval(), r.Name)
 	children := longestFirst(r.Children)
 	for i, c := range children {
 		if i < len(children)-1 || showsSelf(r) {
@@ -124,6 +167,15 @@ func drawTree(b *strings.Builder, r *Region, first, rest string) {
 	if showsSelf(r) {
 		fmt.Fprintf(b, "%s└─ %.3f ms  [self]\n", rest, milliseconds(r.Self()))
 	}
+}
+
+// interval says in which interval a sampled duration lies, and how many samples
+// say so; "" of one that is exact.
+func (r *Region) interval() string {
+	if r.Samples == 0 {
+		return ""
+	}
+	return fmt.Sprintf("[%.3f to %.3f, n=%d] ", milliseconds(r.Low), milliseconds(r.High), r.Samples)
 }
 
 // showsSelf tells whether a parent's own time is worth a line: one per cent of it.
@@ -218,7 +270,15 @@ func writeSpeedscope(w io.Writer, p *Profile) error {
 
 // writePprof writes a gzipped profile.proto with one value, wall/nanoseconds:
 // the self time of each region on its stack, leaf first as pprof wants it.
+//
+// A profile that was taken as pprof is written as it was.
 func writePprof(w io.Writer, p *Profile) error {
+	if p.Pprof != nil {
+		if err := p.Pprof.Write(w); err != nil {
+			return fmt.Errorf("write profile as pprof: %w", err)
+		}
+		return nil
+	}
 	wall := &profile.ValueType{Type: "wall", Unit: "nanoseconds"}
 	out := &profile.Profile{
 		SampleType: []*profile.ValueType{wall}, PeriodType: wall, Period: 1, DefaultSampleType: "wall",

@@ -30,6 +30,7 @@ type page struct {
 	Rows     []row
 	Height   int // of the timeline, px
 	Links    []string
+	Again    string // the engine to ask for again, "" for the usual one
 	Recorded string
 }
 
@@ -56,6 +57,7 @@ type row struct {
 	Depth       int
 	Wall, Self  time.Duration
 	Percent     float64 // of the whole
+	Interval    string  // of a sampled one
 	Unaccounted bool    // the time of the parent that no region within it holds
 }
 
@@ -77,7 +79,7 @@ func newPage() func(io.Writer, *Profile) error {
 func newPageData(p *Profile) page {
 	d := page{
 		Profile: p, Style: Style(), Total: p.Root.Duration(), Recorded: p.Started.UTC().Format("2006-01-02 15:04:05.000 UTC"),
-		Links: []string{"text", "json", "speedscope", "folded", "pprof"},
+		Again: p.Engine, Links: []string{"text", "json", "speedscope", "folded", "pprof"},
 	}
 	sums := p.ByKind()
 	for _, s := range []share{{Kind: CPU, Label: "computing"}, {Kind: Wait, Label: "waiting"}, {Kind: Other, Label: "other"}} {
@@ -96,6 +98,14 @@ func newPageData(p *Profile) page {
 	return d
 }
 
+// selfName names what is left of a region.
+func (d *page) selfName() string {
+	if d.Sampling != nil {
+		return "itself"
+	}
+	return "outside of any region"
+}
+
 func (d *page) percent(t time.Duration) float64 {
 	if d.Total <= 0 {
 		return 0
@@ -106,13 +116,14 @@ func (d *page) percent(t time.Duration) float64 {
 func (d *page) addRows(r *Region, depth int) {
 	d.Rows = append(d.Rows, row{
 		Name: r.Name, Kind: r.Kind, Depth: depth, Wall: r.Duration(), Self: r.Self(), Percent: d.percent(r.Duration()),
+		Interval: r.interval(),
 	})
 	for _, c := range longestFirst(r.Children) {
 		d.addRows(c, depth+1)
 	}
 	if showsSelf(r) {
 		d.Rows = append(d.Rows, row{
-			Name: "outside of any region", Kind: Other, Depth: depth + 1, Wall: r.Self(), Self: r.Self(),
+			Name: d.selfName(), Kind: Other, Depth: depth + 1, Wall: r.Self(), Self: r.Self(),
 			Percent: d.percent(r.Self()), Unaccounted: true,
 		})
 	}

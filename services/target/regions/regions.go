@@ -9,10 +9,13 @@
 package regions
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/pprof/profile"
 )
 
 // Kind says what a region does with its time.
@@ -34,6 +37,10 @@ type Region struct {
 	Start    time.Duration
 	End      time.Duration
 	Children []*Region
+	// Samples is how many samples a sampled profile has of the region, and Low
+	// and High are the interval in which its duration lies.
+	Samples   int64
+	Low, High time.Duration
 }
 
 // Duration is the region's wall time.
@@ -68,12 +75,27 @@ type Profile struct {
 	Started time.Time // wall clock
 	TraceID string    // W3C trace id as hex, "" without tracing
 	Program string    // what served it: name, version, Go version
-	// Engine made the profile; "" is regions. The regions of another one, trace,
-	// are the states of the request one behind the other, not in the order in
-	// which they came.
+	// Engine made the profile; "" is regions. The regions of another one are not
+	// in the order in which they came: of trace they are the states of the
+	// request, of cpu the functions that a repeated workload computed in, and
+	// their durations CPU time per iteration.
 	Engine string
+	// Sampling is set when the profile was sampled.
+	Sampling *Sampling
+	// Pprof, if any, is the profile in that format, as it was taken.
+	Pprof *profile.Profile
 	// Timeline, if any, is written into the JSON format as it is.
 	Timeline any
+}
+
+// Sampling says how much a sampled profile rests on.
+type Sampling struct {
+	Samples      int64         // taken in all
+	Wanted       int64         // as many are needed for the intervals to be of use
+	Insufficient bool          // there are fewer
+	Iterations   int           // of the workload
+	Took         time.Duration // wall time of them all
+	Confidence   float64       // of the intervals, 0 to 1
 }
 
 // engine returns the engine's name.
@@ -86,6 +108,10 @@ func (p *Profile) engine() string {
 
 // About says how the profile was made.
 func (p *Profile) About() string {
+	if s := p.Sampling; s != nil {
+		return fmt.Sprintf("%s: CPU time per iteration, from %d samples of %d iterations in %.1f s; in brackets the %g %% interval",
+			p.engine(), s.Samples, s.Iterations, s.Took.Seconds(), 100*s.Confidence)
+	}
 	if p.engine() == "trace" {
 		return "trace: exact states of this request from the execution trace, added up by kind"
 	}
@@ -115,6 +141,15 @@ func (p *Profile) ServerTiming() string {
 		b.WriteString(name + ";dur=" + strconv.FormatFloat(milliseconds(r.Duration()), 'f', 3, 64))
 	})
 	return b.String()
+}
+
+// Shortage says that there are too few samples; "" when there are enough, or
+// when nothing was sampled.
+func (p *Profile) Shortage() string {
+	if s := p.Sampling; s != nil && s.Insufficient {
+		return fmt.Sprintf("%d samples of %d: too few to tell the functions apart; ask for more with max_seconds=, or when less is going on", s.Samples, s.Wanted)
+	}
+	return ""
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

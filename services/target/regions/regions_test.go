@@ -59,11 +59,33 @@ func write(t interface {
 	return nil
 }
 
+// sampled is the sampled profile of a workload of 3 ms, with too few samples.
+func sampled() *regions.Profile {
+	ms := time.Millisecond
+	p := sample()
+	p.URL, p.Engine = "/profile?engine=cpu", "cpu"
+	p.Sampling = &regions.Sampling{Samples: 30, Wanted: 100, Insufficient: true, Iterations: 100, Took: 412 * ms, Confidence: 0.95}
+	p.Root = &regions.Region{
+		Name: "GET /profile", Kind: regions.CPU, End: 3 * ms, Samples: 30, Low: 2 * ms, High: 4 * ms, Children: []*regions.Region{
+			{Name: "target.(*work).hash", Kind: regions.CPU, End: ms, Samples: 10, Low: ms / 2, High: 3 * ms / 2},
+			{Name: "slices.SortFunc[...]", Kind: regions.CPU, Start: ms, End: 5 * ms / 2, Samples: 15, Low: ms, High: 2 * ms},
+		},
+	}
+	return p
+}
+
 func TestFormatsLookAsTheyShould(t *testing.T) {
+	for file, p := range map[string]*regions.Profile{"sample": sample(), "sampled": sampled()} {
+		testFormats(t, file, p)
+	}
+}
+
+func testFormats(t *testing.T, file string, p *regions.Profile) {
+	t.Helper()
 	for _, name := range []string{"text", "html", "json", "folded", "speedscope"} {
-		t.Run(name, func(t *testing.T) {
-			got := write(t, name, sample())
-			golden := filepath.Join("testdata", "sample."+name)
+		t.Run(file+" "+name, func(t *testing.T) {
+			got := write(t, name, p)
+			golden := filepath.Join("testdata", file+"."+name)
 			if *update {
 				if err := os.WriteFile(golden, got, 0o644); err != nil {
 					t.Fatal(err)

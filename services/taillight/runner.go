@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/services/bench"
+	"github.com/taillight-load/taillight/telemetry/signal"
+)
+
+// runner carries out runs for serve, one at a time: they share its receivers.
+type runner struct {
+	ctx     context.Context // serve's own
+	w       *world
+	o       *serveOptions
+	signals *bench.Signals
+	late    <-chan struct{} // closed when serve can wait no longer
+
+	owned sync.WaitGroup
+	mu    sync.Mutex
+	jobs  []*job // the last ones, the newest at the end
+	ends  bool   // no more are begun
+}
+
+// keptJobs is how many runs' events can still be read.
+const keptJobs = 8
+
+// job is one run and what it told.
+type job struct {
+	id   string
+	stop func() // interrupts it; a second time cuts its waits short
+	done chan struct{}
+
+	mu      sync.Mutex
+	events  []event
+	changed chan struct{} // closed, and replaced, with every event
+}
+
+// event is one thing that a run told, as it is sent to a reader.
+type event struct {
+	kind string
+	data []byte // JSON
+}
+
+// The kinds of events.
+const (
+	eventStart    = "start"    // bench.Started
+	eventProgress = "progress" // bench.Progress
+	eventStage    = "stage"    // a string
+	eventEnd      = "end"      // ended; the last one
+)
+
+// ended is how a run came to its end.
+type ended struct {
+	Exit  int    `json:"exit"`
+	Error string `json:"error,omitempty"` // what kept it from being run or archived
+}
+
+// busyError is the refusal to run while another run goes on.
+type busyError struct {
+	id   string
+	done <-chan struct{}
+}
+
+// Error implements error.
+func (e *busyError) Error() string {
+	return fmt.Sprintf("run %s goes on: wait for its end, or interrupt it", e.id)
+}
+
+// begin starts a run. The error is a busyError while another goes on.
+func (r *runner) begin(cfg bench.Config) (*job, error) {
+	if cfg.ID == "" {
+		id, err := bench.NewID(time.Now())
+		if err != nil {
+			return nil, err
+		}
+		cfg.ID = id
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.jobs); n > 0 {
+		select {
+		case <-r.jobs[n-1].done:
+		default:
+			return nil, &busyError{id: r.jobs[n-1].id, done: r.jobs[n-1].done}
+		}
+	}
+	if r.ends || r.ctx.Err() != nil {
+		return nil, errors.New("serve is about to end")
+	}
+	j := &job{id: cfg.ID, done: make(chan struct{}), changed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(r.ctx)
+	cut := make(chan struct{})
+	cutNow := sync.OnceFunc(func() { close(cut) })
+	j.stop = func() {
+		if ctx.Err() != nil {
+			cutNow()
+		}
+		cancel()
+	}
+	cfg.Signals, cfg.Cut = r.signals, cut
+	r.jobs = append(r.jobs, j)
+	r.jobs = r.jobs[max(0, len(r.jobs)-keptJobs):]
+	r.owned.Go(func() {
+		defer cancel()
+		r.run(ctx, j, cfg)
+	})
+	r.owned.Go(func() {
+		select {
+		case <-r.late:
+			cutNow()
+		case <-j.done:
+		}
+	})
+	return j, nil
+}
+
+// run carries out a run, prints it as a log, and tells its readers.
+func (r *runner) run(ctx context.Context, j *job, cfg bench.Config) {
+	defer close(j.done)
+	d := newDisplay(r.w.stdout, style{})
+	cfg.OnStart = func(s bench.Started) { d.start(s); j.tell(eventStart, s) }
+	cfg.OnProgress = func(p bench.Progress) { d.progress(p); j.tell(eventProgress, p) }
+	cfg.OnStage = func(what string) { j.tell(eventStage, what) }
+	out, err := bench.Run(ctx, cfg)
+	switch {
+	case errors.Is(err, bench.ErrInterrupted):
+		fmt.Fprintf(r.w.stderr, "taillight: run %s: %v\n", j.id, err)
+		j.tell(eventEnd, ended{Exit: signal.ExitInterrupted, Error: err.Error()})
+	case err != nil:
+		fmt.Fprintf(r.w.stderr, "taillight: run %s: %v\n", j.id, err)
+		j.tell(eventEnd, ended{Exit: signal.ExitBroken, Error: err.Error()})
+	default:
+		printRun(r.w.stdout, out.Run, style{})
+		fmt.Fprintf(r.w.stdout, "\nreport  %s\n", out.Report)
+		j.tell(eventEnd, ended{Exit: out.Run.Exit})
+	}
+}
+
+// end begins no more runs and waits for the one that goes on, which ends with
+// serve's context.
+func (r *runner) end() {
+	r.mu.Lock()
+	r.ends = true
+	r.mu.Unlock()
+	r.owned.Wait()
+}
+
+// find returns the job of a run, the last one that was given the id; nil when
+// it is not known.
+func (r *runner) find(id string) *job {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, j := range slices.Backward(r.jobs) {
+		if j.id == id {
+			return j
+		}
+	}
+	return nil
+}
+
+// goesOn reports whether a run is this serve's and not done.
+func (r *runner) goesOn(id string) bool {
+	j := r.find(id)
+	if j == nil {
+		return false
+	}
+	select {
+	case <-j.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// tell adds an event. Readers are never waited for.
+func (j *job) tell(kind string, what any) {
+	data, err := json.Marshal(what)
+	if err != nil {
+		kind, data = eventEnd, fmt.Appendf(nil, `{"exit":%d,"error":"an event could not be written"}`, signal.ExitBroken)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.events = append(j.events, event{kind, data})
+	close(j.changed)
+	j.changed = make(chan struct{})
+}
+
+// after returns the events from the nth on, and what is closed when there are
+// more.
+func (j *job) after(n int) ([]event, <-chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.events[n:len(j.events):len(j.events)], j.changed
+}
+
+// autorun runs serve's own plan, once the host answers and no other run goes
+// on; nil when there is none, or when it ran, whatever came of it: the page
+// shows that.
+func (r *runner) autorun(p *loadgen.Plan) error {
+	if p == nil {
+		return nil
+	}
+	if err := bench.Await(r.ctx, p.Target, r.o.wait); err != nil {
+		return err
+	}
+	for {
+		j, err := r.begin(r.o.config(r.w, *p))
+		var busy *busyError
+		switch {
+		case errors.As(err, &busy):
+			select {
+			case <-busy.done:
+			case <-r.ctx.Done():
+				return nil
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		<-j.done
+		return j.failure()
+	}
+}
+
+// failure is what kept the run from being run; nil when it was. Only after
+// done.
+func (j *job) failure() error {
+	events, _ := j.after(0)
+	var end ended
+	if len(events) > 0 && json.Unmarshal(events[len(events)-1].data, &end) == nil && end.Error != "" {
+		if end.Exit == signal.ExitInterrupted {
+			return bench.ErrInterrupted
+		}
+		return errors.New(end.Error)
+	}
+	return nil
+}
