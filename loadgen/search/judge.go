@@ -41,8 +41,17 @@ type Judgement struct {
 	Verdict Verdict
 	Missed  stats.Interval // share of requests over the limit, 95 %
 	Share   float64        // the mean of the blocks' shares
-	Why     string         // what made it fail: share, backlog, rate
+	Why     string         // what made it fail, or invalid
+	Pooled  int            // trials at that rate that were judged together; 0 is this one alone
 }
+
+// What makes a trial fail.
+const (
+	WhyShare   = "share"   // of requests that missed the objective
+	WhyRate    = "rate"    // fewer answers than arrivals
+	WhyBacklog = "backlog" // ever more requests in flight
+	WhyNothing = "nothing was planned"
+)
 
 const (
 	confidence  = 0.95
@@ -52,13 +61,26 @@ const (
 
 // Judge tells whether at most share of the requests at a rate missed the limit.
 func Judge(o Outcome, rate, share float64) Judgement {
-	j := Judgement{Verdict: Grey}
 	if o.Broken != "" {
 		return Judgement{Verdict: Invalid, Why: o.Broken}
 	}
+	j := judgeShare(o.Blocks, share)
+	switch {
+	case j.Verdict == Fail:
+	case o.Achieved < leastServed*rate-noise(rate, o):
+		j.Verdict, j.Why = Fail, WhyRate
+	case backlogGrows(o.InFlight, rate):
+		j.Verdict, j.Why = Fail, WhyBacklog
+	}
+	return j
+}
+
+// judgeShare looks only at who missed. Blocks of several trials at one rate
+// may be judged together: a share adds up.
+func judgeShare(blocks []Block, share float64) Judgement {
 	var shares []float64
 	var planned, missed float64
-	for _, b := range o.Blocks {
+	for _, b := range blocks {
 		if b.Planned > 0 {
 			shares = append(shares, float64(b.Missed)/float64(b.Planned))
 			planned += float64(b.Planned)
@@ -66,9 +88,9 @@ func Judge(o Outcome, rate, share float64) Judgement {
 		}
 	}
 	if len(shares) == 0 {
-		return Judgement{Verdict: Fail, Share: 1, Missed: stats.Interval{Lo: 1, Hi: 1}, Why: "nothing was planned"}
+		return Judgement{Verdict: Fail, Share: 1, Missed: stats.Interval{Lo: 1, Hi: 1}, Why: WhyNothing}
 	}
-	j.Share = missed / planned
+	j := Judgement{Verdict: Grey, Share: missed / planned}
 	// Blocks of one trial may all be alike by chance: their spread is taken to
 	// be at least that of independent requests.
 	requests := stats.ClopperPearson(missed, planned, confidence)
@@ -79,11 +101,7 @@ func Judge(o Outcome, rate, share float64) Judgement {
 	j.Missed = stats.Interval{Lo: max(0, min(requests.Lo, j.Share-half)), Hi: min(1, max(requests.Hi, j.Share+half))}
 	switch {
 	case j.Missed.Lo > share:
-		j.Verdict, j.Why = Fail, "share"
-	case o.Achieved < leastServed*rate-noise(rate, o):
-		j.Verdict, j.Why = Fail, "rate"
-	case backlogGrows(o.InFlight, rate):
-		j.Verdict, j.Why = Fail, "backlog"
+		j.Verdict, j.Why = Fail, WhyShare
 	case j.Missed.Hi <= share:
 		j.Verdict = Pass
 	}

@@ -8,13 +8,15 @@ import (
 // A Search is one search under way. Call Next for a trial, run it, and tell
 // Record what came of it, until Next has none.
 type Search struct {
-	o      Options
-	r      Result
-	stage  Purpose
-	trial  Trial
-	tries  int     // at this rate, in this stage
-	target float64 // the rate of this stage's trials
-	denied int     // rates that the confirmation did not pass
+	o       Options
+	r       Result
+	stage   Purpose
+	trial   Trial
+	tries   int     // at this rate, in this stage
+	pool    []Block // of those
+	spoiled int     // of them by the generator, not counted above
+	target  float64 // the rate of this stage's trials
+	denied  int     // rates that the confirmation did not pass
 }
 
 // New starts a search. An error names the option that cannot be used.
@@ -34,6 +36,9 @@ func (s *Search) Next() (Trial, bool) {
 	s.trial = Trial{Purpose: s.stage, Rate: s.target, WarmUp: s.o.WarmUp, Length: s.length()}
 	if s.r.Spent+s.trial.WarmUp+s.trial.Length > s.o.MaxTime {
 		s.r.End = OutOfTime
+		if s.r.Held {
+			s.r.End = Found
+		}
 		return Trial{}, false
 	}
 	return s.trial, true
@@ -42,27 +47,40 @@ func (s *Search) Next() (Trial, bool) {
 // Result returns what is known so far.
 func (s *Search) Result() Result { return s.r }
 
+// Room for misses in a trial's number of requests, as multiples of the fewest
+// that can pass: those of which not one misses.
+const (
+	coarseRoom = 1.2
+	fineRoom   = 2.5
+)
+
+// length is how long the next trial is: what was asked for, or longer where
+// that has too few requests to pass at all.
 func (s *Search) length() time.Duration {
+	length, room := s.o.Fine, fineRoom
 	switch {
 	case s.stage == Climb && s.tries == 0:
-		return s.o.Coarse
+		length, room = s.o.Coarse, coarseRoom
 	case s.stage == Confirm:
-		return s.o.Confirm
+		length = s.o.Confirm
 	}
-	return s.o.Fine
+	// As many requests without a miss have this share as their upper bound.
+	fewest := math.Log((1-confidence)/2) / math.Log1p(-s.o.Share)
+	needed := time.Duration(math.Ceil(room*fewest/s.target)) * time.Second
+	return max(length, needed)
 }
 
 // Record tells what came of the trial that Next gave last, and returns its
 // judgement.
 func (s *Search) Record(o Outcome) Judgement {
-	j := Judge(o, s.trial.Rate, s.o.Share)
+	j := s.judge(o)
 	s.r.Trials = append(s.r.Trials, Ran{s.trial, o, j})
 	s.r.Spent += s.trial.WarmUp + s.trial.Length
-	s.tries++
 	if j.Verdict == Invalid {
-		s.r.End = Generator
+		s.invalid()
 		return j
 	}
+	s.tries++
 	switch s.stage {
 	case Climb:
 		s.climb(j.Verdict)
@@ -73,16 +91,48 @@ func (s *Search) Record(o Outcome) Judgement {
 	case Overload:
 		s.begin(Recover, 0.8*s.r.Pass)
 	case Recover:
-		recovered := j.Verdict != Fail
-		s.r.Recovered = &recovered
+		if recovered := j.Verdict == Pass; recovered || j.Verdict == Fail {
+			s.r.Recovered = &recovered
+		}
 		s.r.End = Found
 	}
 	return j
 }
 
+// judge judges a trial, and, when it alone tells neither, all of its rate in
+// this stage together.
+func (s *Search) judge(o Outcome) Judgement {
+	j := Judge(o, s.trial.Rate, s.o.Share)
+	if j.Verdict == Invalid {
+		return j
+	}
+	s.pool = append(s.pool, o.Blocks...)
+	if j.Verdict == Grey && s.tries > 0 {
+		j = judgeShare(s.pool, s.o.Share)
+		j.Pooled = s.tries + 1
+	}
+	return j
+}
+
+// invalid goes on after a trial that the generator spoiled: once may be the
+// machine's doing, again and again it is the generator's limit. What was found
+// before stays found.
+func (s *Search) invalid() {
+	s.spoiled++
+	switch {
+	case s.spoiled < s.o.Repeats:
+	case s.r.Held && s.stage == Overload:
+		s.begin(Recover, 0.8*s.r.Pass)
+	case s.r.Held:
+		s.r.End = Found
+	default:
+		s.r.End = Generator
+	}
+}
+
 // begin starts the trials of a stage at a rate.
 func (s *Search) begin(stage Purpose, rate float64) {
-	s.stage, s.target, s.tries = stage, rate, 0
+	s.stage, s.target, s.tries, s.spoiled, s.pool = stage, rate, 0, 0, nil
 }
 
 // unclear reports that a verdict needs another trial at the same rate.
@@ -106,15 +156,18 @@ func (s *Search) climb(v Verdict) {
 	}
 }
 
-// lower looks for a rate that passes below the first one.
+// lower looks for a rate that passes below the first one, down to about a
+// twelfth of it: what is as slow there is so without any load to speak of, and
+// trials at still lower rates take ever longer.
 func (s *Search) lower() {
-	const lowest = 0.1 // arrivals per second: below it a trial has no requests to judge
-	if next := s.target / (s.o.Factor * s.o.Factor); next >= lowest {
+	if next := s.target / (s.o.Factor * s.o.Factor); next >= s.o.Start/lowest {
 		s.begin(Climb, next)
 		return
 	}
 	s.r.End = Unreachable
 }
+
+const lowest = 12
 
 func (s *Search) notPassed(v Verdict) {
 	s.r.Fail, s.r.Grey = s.target, v == Grey
@@ -150,15 +203,29 @@ func (s *Search) confirm(v Verdict) {
 		s.r.Pass = s.target
 		s.begin(Confirm, s.target)
 	case v == Pass:
+		s.r.Held = true
 		s.begin(Overload, 1.2*s.r.Pass)
-	case s.denied == mostDenied:
-		s.notPassed(v)
-		s.r.Pass, s.r.End = 0, Unsteady
 	default:
 		s.notPassed(v)
-		s.denied++
+		s.r.Moved = true
+		s.r.Pass = s.passedBelow(s.target)
+		if s.denied++; s.denied > mostDenied {
+			s.r.Pass, s.r.End = 0, Unsteady
+			return
+		}
 		s.begin(Again, s.target/s.o.Precision)
 	}
+}
+
+// passedBelow returns the highest rate below another that passed; 0 for none.
+func (s *Search) passedBelow(rate float64) float64 {
+	highest := 0.0
+	for i := range s.r.Trials {
+		if t := &s.r.Trials[i]; t.Verdict == Pass && t.Rate < rate {
+			highest = max(highest, t.Rate)
+		}
+	}
+	return highest
 }
 
 // mostDenied is how many rates the confirmation may turn down. By chance it

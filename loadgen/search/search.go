@@ -21,9 +21,11 @@ import (
 	"time"
 )
 
-// Options shape a search. The zero value takes the defaults given with each field.
+// Options shape a search. The zero value takes the defaults given with each
+// field. Trials at low rates are longer than asked for: 300 requests without a
+// single slow one do not show that 1 in 100 is slow at most.
 type Options struct {
-	Start     float64       // arrivals per second of the first trial; 10
+	Start     float64       // arrivals per second of the first trial; 20
 	Factor    float64       // by which the climb goes on; 1.5
 	Precision float64       // upper over lower end of the bracket at which it ends; 1.05
 	MaxRate   float64       // never asked for more; 1,000,000
@@ -32,7 +34,7 @@ type Options struct {
 	Fine      time.Duration // of a trial of the bisection; 30 s
 	Confirm   time.Duration // of the last trial at the lower end; 60 s
 	WarmUp    time.Duration // at the start of a trial, judged by nobody; 2 s
-	Repeats   int           // trials at one rate before an unclear one counts as not passed; 3
+	Repeats   int           // trials at one rate before an unclear one counts as not passed, and one that the generator spoiled as its limit; 4
 	MaxTime   time.Duration // of all trials; 30 min
 }
 
@@ -47,7 +49,7 @@ func (o Options) withDefaults() Options {
 			*v = to
 		}
 	}
-	setFloat(&o.Start, 10)
+	setFloat(&o.Start, 20)
 	setFloat(&o.Factor, 1.5)
 	setFloat(&o.Precision, 1.05)
 	setFloat(&o.MaxRate, 1e6)
@@ -58,7 +60,7 @@ func (o Options) withDefaults() Options {
 	setDuration(&o.WarmUp, 2*time.Second)
 	setDuration(&o.MaxTime, 30*time.Minute)
 	if o.Repeats == 0 {
-		o.Repeats = 3
+		o.Repeats = 4
 	}
 	return o
 }
@@ -76,8 +78,10 @@ func (o Options) check() error {
 		return fmt.Errorf("highest rate %v is below the first, %v", o.MaxRate, o.Start)
 	case !(o.Share > 0 && o.Share < 1):
 		return fmt.Errorf("share %v of requests that may miss the limit: a number between 0 and 1 is needed", o.Share)
-	case o.Coarse <= 0 || o.Fine <= 0 || o.Confirm <= 0 || o.WarmUp < 0 || o.MaxTime <= 0 || o.Repeats < 1:
-		return errors.New("trials need a length above 0, and at least one repeat")
+	case o.Coarse < time.Second || o.Fine < time.Second || o.Confirm < time.Second:
+		return errors.New("a trial is judged second by second: give it 1s at least")
+	case o.WarmUp < 0 || o.MaxTime <= 0 || o.Repeats < 1:
+		return errors.New("the search needs time, and at least one trial at a rate")
 	}
 	return nil
 }
@@ -129,11 +133,13 @@ type Result struct {
 	Pass   float64 // highest rate that passed below all that did not; 0 for none
 	Fail   float64 // lowest rate that did not pass; 0 for none
 	Grey   bool    // Fail was unclear, not failed
+	Held   bool    // Pass was confirmed at length
 	Trials []Ran
 	Spent  time.Duration // of all trials
 	// Recovered says whether the load below the limit passed right after an
-	// overload; nil when it was not tried.
+	// overload; nil when it was not tried, or the trial told neither.
 	Recovered *bool
+	Moved     bool // a rate that had passed did not pass when it was confirmed
 }
 
 // Bracketed reports whether both ends are known.
