@@ -42,7 +42,7 @@ func TestParseObjective(t *testing.T) {
 // Everything that was planned counts, whatever became of it; the warm-up does
 // not, and what is answered after the trial does.
 func TestMeasureCountsAllThatWasPlanned(t *testing.T) {
-	o, err := search.ParseObjective("step:GET /a p90 < 100ms")
+	o, err := search.ParseObjective(`step:"GET /a" p90 < 100ms`)
 	if err != nil {
 		t.Fatal(err)
 	}
