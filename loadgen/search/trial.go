@@ -3,6 +3,7 @@ package search
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,10 +62,8 @@ func (o Objective) Check(p *loadgen.Plan) error {
 		return nil
 	}
 	steps := p.Steps()
-	for _, s := range steps {
-		if s == o.Step {
-			return nil
-		}
+	if slices.Contains(steps, o.Step) {
+		return nil
 	}
 	return fmt.Errorf("objective %q: the plan has no step %q: it has %s", o.Text, o.Step, strings.Join(steps, ", "))
 }
