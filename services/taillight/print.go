@@ -19,6 +19,7 @@ func printRun(out io.Writer, run *archive.Run, s style) {
 	printSteps(out, run, s)
 	printPercentiles(out, run, s)
 	printErrors(out, run, s)
+	printCapacity(out, run, s)
 	printThresholds(out, run, s)
 	printTrust(out, run, s)
 	printFindings(out, run, s)
