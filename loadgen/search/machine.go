@@ -76,7 +76,7 @@ func (s *Search) Record(o Outcome) Judgement {
 	j := s.judge(o)
 	s.r.Trials = append(s.r.Trials, Ran{s.trial, o, j})
 	s.r.Spent += s.trial.WarmUp + s.trial.Length
-	if j.Verdict == Invalid {
+	if j.Verdict == Invalid && s.stage != Overload { // which nobody is to pass
 		s.invalid()
 		return j
 	}
@@ -121,8 +121,6 @@ func (s *Search) invalid() {
 	s.spoiled++
 	switch {
 	case s.spoiled < s.o.Repeats:
-	case s.r.Held && s.stage == Overload:
-		s.begin(Recover, 0.8*s.r.Pass)
 	case s.r.Held:
 		s.r.End = Found
 	default:
@@ -204,7 +202,7 @@ func (s *Search) confirm(v Verdict) {
 		s.begin(Confirm, s.target)
 	case v == Pass:
 		s.r.Held = true
-		s.begin(Overload, 1.2*s.r.Pass)
+		s.begin(Overload, max(1.2*s.r.Pass, s.r.Fail))
 	default:
 		s.notPassed(v)
 		s.r.Moved = true

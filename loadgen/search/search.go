@@ -95,7 +95,7 @@ const (
 	Bisect   Purpose = "bisect"   // until the bracket is close
 	Again    Purpose = "again"    // a pass above a fail: both are run again
 	Confirm  Purpose = "confirm"  // of the lower end, at length
-	Overload Purpose = "overload" // a fifth above it
+	Overload Purpose = "overload" // a fifth above it, or at the upper end of a wide bracket
 	Recover  Purpose = "recover"  // a fifth below it, right after the overload
 )
 

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // Simulated is a queue with some servers, first come first served, whose limit
@@ -67,7 +68,7 @@ func (s *Simulated) Responses(rate, seconds float64) (arrived, took []float64) {
 // Run runs one trial. A request that takes over limit seconds misses it.
 func (s *Simulated) Run(trial Trial, limit float64) Outcome {
 	if s.Cap > 0 && trial.Rate > s.Cap {
-		return Outcome{Broken: "the generator sends less than was planned"}
+		return Outcome{Blocks: []Block{{Planned: 100, Missed: 100}}, Broken: "the generator was late"}
 	}
 	warm, length := trial.WarmUp.Seconds(), trial.Length.Seconds()
 	arrived, took := s.Responses(trial.Rate, warm+length)
@@ -93,6 +94,25 @@ func (s *Simulated) Run(trial Trial, limit float64) Outcome {
 	}
 	o.Achieved = answered / length
 	return o
+}
+
+// Limit returns the rate, up to highest, from which on more than a share of
+// the requests takes over limit seconds, by long simulation from a fixed seed.
+func (s *Simulated) Limit(limit, share, highest float64) float64 {
+	const requests = 400_000
+	lo, hi := 0.0, highest
+	for range 12 {
+		mid := (lo + hi) / 2
+		one := &Simulated{Servers: s.Servers, Service: s.Service, Random: rand.New(rand.NewPCG(99, 99))}
+		_, took := one.Responses(mid, requests/mid)
+		slices.Sort(took)
+		if took[int((1-share)*float64(len(took)))] <= limit {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo
 }
 
 // Find searches a simulated server for the highest rate at which no more than

@@ -148,6 +148,7 @@ func upperEnd(run *archive.Run) []int {
 		case phase < 0 || phase >= len(run.Phases):
 		case t.Purpose == string(search.Overload):
 			return []int{phase}
+		case t.Verdict == string(search.Invalid) && c.End != string(search.Generator): // it was run again
 		case t.Verdict != string(search.Pass):
 			upper = phase
 		}
@@ -173,6 +174,28 @@ func lawsOf(l *explain.Laws) *archive.Laws {
 			Beta: u.Beta, BetaInterval: [2]float64{u.BetaInterval.Lo, u.BetaInterval.Hi},
 			R2: u.R2, Peak: l.USLPeak, Levels: l.USLLevels,
 		}
+	}
+	return out
+}
+
+// Trusted returns how valid the phases are that a run's results rest on. A
+// search runs a trial that the generator spoiled again, and rests on that; one
+// that passes although the generator was late has passed.
+func Trusted(run *archive.Run) []loadgen.Validity {
+	c := run.Capacity
+	if c == nil || c.End == string(search.Generator) {
+		return run.Validity
+	}
+	var out []loadgen.Validity
+	for _, v := range run.Validity {
+		i := slices.IndexFunc(c.Trials, func(t archive.Trial) bool { return t.Phase == v.Phase })
+		if i >= 0 && v.Grade == loadgen.Invalid {
+			if c.Trials[i].Verdict == string(search.Invalid) {
+				continue
+			}
+			v.Grade = loadgen.Warned
+		}
+		out = append(out, v)
 	}
 	return out
 }

@@ -193,7 +193,7 @@ func Explain(run *archive.Run, result *loadgen.Result, most signal.Tier) (explai
 	cpu := targetCPU(run)
 	run.Totals.TargetCPU = cpu
 	in := explain.Input{
-		Result: result, Validity: run.Validity, Seconds: seconds,
+		Result: result, Validity: Trusted(run), Seconds: seconds,
 		Exchanges: run.Exchanges, Spans: run.Spans, Profiles: run.Profiles, Series: run.Series,
 		Timelines: run.Timelines, Most: most,
 		Machine: explain.Machine{

@@ -297,7 +297,8 @@ func Upper(in Input, phases []int, cpu *CPU) Input {
 func Saturation(out Output) (found []signal.Finding, silent []signal.Silent) {
 	told := strings.Fields("F1 F8 F9 F10 F11 F12 F24 F25")
 	for _, f := range out.Findings {
-		if slices.Contains(told, f.ID) && f.Severity != signal.Info {
+		spoken := f.Severity != signal.Info && (f.ID != "F1" || f.Severity == signal.Grave)
+		if slices.Contains(told, f.ID) && spoken {
 			found = append(found, f)
 		}
 	}
