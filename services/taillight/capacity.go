@@ -22,7 +22,11 @@ func printCapacity(out io.Writer, run *archive.Run, s style) {
 		rows = append(rows, trialRow(&c.Trials[i]))
 	}
 	table(out, rows, 2)
-	say := func(label, text string) { fmt.Fprint(out, wrap(fmt.Sprintf("%-9s %s", label, text), "", s.width)) }
+	say := func(label, text string) {
+		const margin = "          "
+		lines := wrap(text, margin, s.width)
+		fmt.Fprintf(out, "%-*s%s", len(margin), label, strings.TrimPrefix(lines, margin))
+	}
 	say("bracket", bracketOf(c))
 	if c.Moved {
 		say("moved", "a rate that had passed did not pass when it was tried again: the limit may not stand still")

@@ -94,7 +94,7 @@ func limitFound(f *facts) ([]signal.Finding, string) {
 		if !*r {
 			after = "it was not kept again at once"
 		}
-		finding.Claim += fmt.Sprintf(" Right after a load a fifth higher, at four fifths of the lower end, %s.", after)
+		finding.Claim += fmt.Sprintf(" Right after an overload, at four fifths of the lower end, %s.", after)
 	}
 	if text, evidence := f.laws().against(s); text != "" {
 		finding.Claim += text
