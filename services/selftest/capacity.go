@@ -70,7 +70,7 @@ func shortSearch() search.Options {
 
 func longSearch() search.Options {
 	o := shortSearch()
-	o.Precision, o.Coarse, o.Fine, o.Confirm = 1.05, 4*time.Second, 15*time.Second, 20*time.Second
+	o.Precision, o.Coarse, o.Fine, o.Confirm = 1.05, 3*time.Second, 8*time.Second, 15*time.Second
 	return o
 }
 
