@@ -93,9 +93,8 @@ func decimals(rate float64) int {
 func (b *breakpoint) attack(ctx context.Context, o loadgen.Options) (*loadgen.Result, error) {
 	for n := 1; ; n++ {
 		if n > 1 {
-			ok, err := b.next(n)
-			if err != nil || !ok {
-				return b.end(), err
+			if !b.next(n) {
+				return b.end(), nil
 			}
 		}
 		b.tell(b.trial)
@@ -129,11 +128,12 @@ func (b *breakpoint) end() *loadgen.Result {
 	return &b.all
 }
 
-// next makes the next trial a phase of the plan, and of the archive.
-func (b *breakpoint) next(n int) (bool, error) {
+// next makes the next trial a phase of the plan, and of the archive. It
+// reports false when there is none.
+func (b *breakpoint) next(n int) bool {
 	t, ok := b.machine.Next()
 	if !ok {
-		return false, nil
+		return false
 	}
 	b.trial = t
 	one := search.PlanOf(b.cfg.Plan, t, n, phaseName(n, t))
@@ -145,7 +145,7 @@ func (b *breakpoint) next(n int) (bool, error) {
 		// A run is worth more than its archive: its end tells.
 		b.broken = errors.Join(b.broken, fmt.Errorf("the archive does not know phase %s: %w", phaseName(n, t), err))
 	}
-	return true, nil
+	return true
 }
 
 // started says when the phases began, the last one in a moment: what a killed

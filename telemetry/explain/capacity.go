@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/loadgen/stats"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -244,21 +245,16 @@ func (f *facts) scalability(l *Laws) {
 // rules then say is said of those alone. cpu is the target's use in them.
 func Upper(in Input, phases []int, cpu *CPU) Input {
 	within := func(phase int) bool { return slices.Contains(phases, phase) }
-	r := *in.Result
-	r.Series, r.Phases, r.InFlight = nil, slices.Clone(r.Phases), nil
-	for i := range in.Result.Series {
-		if within(in.Result.Series[i].Phase) {
-			r.Series = append(r.Series, in.Result.Series[i])
-		}
-	}
+	began := in.Result.Began.UnixNano()
 	covered := func(from, to time.Duration) bool {
-		for _, p := range phases {
-			if ran := in.Result.Phases[p]; from < ran.End && to > ran.Start {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(phases, func(p int) bool {
+			ran := in.Result.Phases[p]
+			return from < ran.End && to > ran.Start
+		})
 	}
+	r := *in.Result
+	r.InFlight, r.Phases = nil, slices.Clone(r.Phases)
+	r.Series = kept(r.Series, func(s *loadgen.Series) bool { return within(s.Phase) })
 	for i := range r.Phases {
 		if !within(i) {
 			r.Phases[i].End = r.Phases[i].Start
@@ -266,26 +262,23 @@ func Upper(in Input, phases []int, cpu *CPU) Input {
 	}
 	out := in
 	out.Result, out.Machine.TargetCPU, out.Search = &r, cpu, nil
-	out.Seconds, out.Exchanges, out.Profiles, out.Validity = nil, nil, nil, nil
-	for i := range in.Seconds {
-		if s := &in.Seconds[i]; covered(s.Start, s.End) {
-			out.Seconds = append(out.Seconds, *s)
-		}
-	}
-	for i := range in.Exchanges {
-		if within(in.Exchanges[i].Phase) {
-			out.Exchanges = append(out.Exchanges, in.Exchanges[i])
-		}
-	}
-	began := in.Result.Began.UnixNano()
-	for i := range in.Profiles {
-		if p := &in.Profiles[i]; covered(time.Duration(p.Start-began), time.Duration(p.End-began)) {
-			out.Profiles = append(out.Profiles, *p)
-		}
-	}
-	for i := range in.Validity {
-		if slices.ContainsFunc(phases, func(p int) bool { return r.Plan.Phases[p].Name == in.Validity[i].Phase }) {
-			out.Validity = append(out.Validity, in.Validity[i])
+	out.Seconds = kept(in.Seconds, func(s *loadgen.Second) bool { return covered(s.Start, s.End) })
+	out.Exchanges = kept(in.Exchanges, func(x *loadgen.Exchange) bool { return within(x.Phase) })
+	out.Profiles = kept(in.Profiles, func(p *signal.Profile) bool {
+		return covered(time.Duration(p.Start-began), time.Duration(p.End-began))
+	})
+	out.Validity = kept(in.Validity, func(v *loadgen.Validity) bool {
+		return slices.ContainsFunc(phases, func(p int) bool { return r.Plan.Phases[p].Name == v.Phase })
+	})
+	return out
+}
+
+// kept returns the elements that keep lets through.
+func kept[T any](all []T, keep func(*T) bool) []T {
+	var out []T
+	for i := range all {
+		if keep(&all[i]) {
+			out = append(out, all[i])
 		}
 	}
 	return out

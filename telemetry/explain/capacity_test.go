@@ -47,18 +47,18 @@ func searchInput(u stats.USL, inFlight ...float64) explain.Input {
 	}
 }
 
-func findingOf(out explain.Output, id string) *signal.Finding {
+func limitOf(out explain.Output) *signal.Finding {
 	for i := range out.Findings {
-		if out.Findings[i].ID == id {
+		if out.Findings[i].ID == "F3" {
 			return &out.Findings[i]
 		}
 	}
 	return nil
 }
 
-func silenceOf(out explain.Output, id string) string {
+func whyNoLimit(out explain.Output) string {
 	for _, s := range out.Silent {
-		if s.ID == id {
+		if s.ID == "F3" {
 			return s.Why
 		}
 	}
@@ -70,9 +70,9 @@ func TestF3TellsTheBracketAndItsBounds(t *testing.T) {
 	in := searchInput(law, 0.5, 1, 2, 3, 5, 8, 12, 20, 30)
 	in.Search.Fail = 155
 	out := explain.Explain(in)
-	f := findingOf(out, "F3")
+	f := limitOf(out)
 	if f == nil {
-		t.Fatalf("silent: %s", silenceOf(out, "F3"))
+		t.Fatalf("silent: %s", whyNoLimit(out))
 	}
 	for _, want := range []string{"kept at 150/s, confirmed at length, and not at 155/s", "2 cores are enough for 2,000/s", "CPU alone does not set it"} {
 		if !strings.Contains(f.Claim, want) {
@@ -92,11 +92,11 @@ func TestF3AndItsLawsAreSilentWhereTheyCannotTell(t *testing.T) {
 	law := stats.USL{Gamma: 50, Alpha: 0.2, Beta: 0.005}
 	in := searchInput(law, 0.5, 1, 2)
 	in.Search.Fail = 0
-	if why := silenceOf(explain.Explain(in), "F3"); !strings.Contains(why, "no pass and fail pair") {
+	if why := whyNoLimit(explain.Explain(in)); !strings.Contains(why, "no pass and fail pair") {
 		t.Errorf("silent: %q", why)
 	}
 	in.Search.Fail, in.Search.Spoiled = 155, true
-	if why := silenceOf(explain.Explain(in), "F3"); !strings.Contains(why, "generator") {
+	if why := whyNoLimit(explain.Explain(in)); !strings.Contains(why, "generator") {
 		t.Errorf("silent: %q", why)
 	}
 	in.Machine.TargetCPU = nil
@@ -110,8 +110,8 @@ func TestF3AndItsLawsAreSilentWhereTheyCannotTell(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	in.Search = nil
-	if out = explain.Explain(in); out.Laws != nil || !strings.Contains(silenceOf(out, "F3"), "taillight breakpoint") {
-		t.Errorf("%+v, %s", out.Laws, silenceOf(out, "F3"))
+	if out = explain.Explain(in); out.Laws != nil || !strings.Contains(whyNoLimit(out), "taillight breakpoint") {
+		t.Errorf("%+v, %s", out.Laws, whyNoLimit(out))
 	}
 }
 
