@@ -78,6 +78,7 @@ func commands() []command {
 		{line: "taillight flight " + exampleRun + "/flight/*.trace", run: &run{slow: true, prints: `requests? in`}},
 		{line: "taillight selftest", run: &run{slow: true, prints: `omission`}},
 		{line: "taillight selftest aa", run: &run{slow: true, prints: `aa`}},
+		{line: "taillight breakpoint", run: &run{slow: true, until: true, prints: `01 climb`}},
 		{line: "taillight run stress --fault lock=20ms:2% --fault stall=300ms:every=10s", run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight target --fault lock=20ms:2%", run: &run{until: true, prints: `"addr":"127\.0\.0\.1:\d+"`}},
 		{line: "taillight target", run: &run{until: true, prints: `"addr":"127\.0\.0\.1:\d+"`}},

@@ -116,13 +116,9 @@ func Run(ctx context.Context, cfg Config) (*Outcome, error) {
 	if err != nil {
 		return nil, interruptedOr(ctx, err)
 	}
-	result, err := r.attack(ctx)
-	if err != nil {
-		r.abandon()
-		return nil, interruptedOr(ctx, err)
-	}
-	r.settle(result)
-	return r.conclude(result)
+	return r.carryOut(ctx, func(ctx context.Context, o loadgen.Options) (*loadgen.Result, error) {
+		return loadgen.Attack(ctx, r.plan, o)
+	})
 }
 
 // interruptedOr returns ErrInterrupted where ctx has ended: what then failed
@@ -151,6 +147,11 @@ type run struct {
 	flights    *flights // nil when there are none
 	kept       []loadgen.Exchange
 	broken     error // what makes the run invalid, whatever it measured
+	// stages are what the exporter calls phases, where those of the plan are too
+	// many or not known in advance; nil are the plan's.
+	stages []string
+	// unrecorded says that the load under way needs no flight recordings.
+	unrecorded bool
 }
 
 // prepare makes everything stand that the load needs.
@@ -269,8 +270,10 @@ func (r *run) startExporter(ctx context.Context) (*exporter.Exporter, error) {
 	o := exporter.Options{
 		RunID: r.ID, Version: r.Version, Began: time.Now(), Target: r.plan.Target, Plan: r.Name, Report: r.reportURL(),
 	}
-	for i := range r.plan.Phases {
-		o.Phases = append(o.Phases, r.plan.Phases[i].Name)
+	if o.Phases = r.stages; o.Phases == nil {
+		for i := range r.plan.Phases {
+			o.Phases = append(o.Phases, r.plan.Phases[i].Name)
+		}
 	}
 	for _, name := range r.plan.Steps() {
 		o.Steps = append(o.Steps, exporter.Step{Name: name, Method: methodOf(&r.plan, name)})
@@ -290,7 +293,7 @@ func methodOf(p *loadgen.Plan, step string) string {
 }
 
 // attack runs the load.
-func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
+func (r *run) attack(ctx context.Context, attack attacker) (*loadgen.Result, error) {
 	if r.OnStart != nil {
 		r.OnStart(r.started())
 	}
@@ -321,7 +324,7 @@ func (r *run) attack(ctx context.Context) (*loadgen.Result, error) {
 		return nil, err
 	}
 	defer uproot()
-	return loadgen.Attack(ctx, r.plan, loadgen.Options{
+	return attack(ctx, loadgen.Options{
 		RunID:    r.ID,
 		IDs:      r.ids,
 		Baggage:  baggage(),
@@ -358,10 +361,17 @@ func baggage() []loadgen.BaggageMember {
 // second passes a second on to everybody who keeps or shows it. An archive
 // that cannot be written goes on being skipped; the end tells.
 func (r *run) second(s loadgen.Second) {
-	_ = r.archive.Second(s)
 	r.exporter.Second(s)
+	r.keep(s)
+}
+
+// keep passes a second on to everybody but the exporter.
+func (r *run) keep(s loadgen.Second) {
+	_ = r.archive.Second(s)
 	r.signals.keep(s.Kept)
-	r.flights.second(s)
+	if !r.unrecorded {
+		r.flights.second(s)
+	}
 	r.kept = append(r.kept, s.Kept...)
 	if r.OnProgress != nil {
 		r.OnProgress(r.watch.second(s, r.signals.store))

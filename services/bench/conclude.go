@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +19,20 @@ import (
 
 // reportFile is the report's name in a run's directory.
 const reportFile = "report.html"
+
+// carryOut has the load brought by attack, and ends the run.
+func (r *run) carryOut(ctx context.Context, attack attacker) (*Outcome, error) {
+	result, err := r.attack(ctx, attack)
+	if err != nil {
+		r.abandon()
+		return nil, interruptedOr(ctx, err)
+	}
+	r.settle(result)
+	return r.conclude(result)
+}
+
+// attacker brings the load: one attack, or several after one another.
+type attacker func(context.Context, loadgen.Options) (*loadgen.Result, error)
 
 // conclude archives the end, reads the archive back and explains it: what is
 // concluded live is what `taillight report` will conclude from the files.
@@ -178,7 +193,7 @@ func Explain(run *archive.Run, result *loadgen.Result, most signal.Tier) (explai
 	cpu := targetCPU(run)
 	run.Totals.TargetCPU = cpu
 	in := explain.Input{
-		Result: result, Validity: run.Validity, Seconds: seconds,
+		Result: result, Validity: Trusted(run), Seconds: seconds,
 		Exchanges: run.Exchanges, Spans: run.Spans, Profiles: run.Profiles, Series: run.Series,
 		Timelines: run.Timelines, Most: most,
 		Machine: explain.Machine{
@@ -192,10 +207,17 @@ func Explain(run *archive.Run, result *loadgen.Result, most signal.Tier) (explai
 	if ref := run.Environment.Reference; ref != nil {
 		in.Reference = &explain.Reference{N: ref.N, Mean: ref.Mean}
 	}
+	in.Search = searched(run)
 	run.Signals = signalsOf(run)
 	out := explain.Explain(in)
 	run.Findings, run.Silent = out.Findings, out.Silent
 	run.Verdict, run.Reason = explain.Verdict(in)
+	if run.Capacity != nil {
+		concludeSearch(run, in, out)
+		if run.Verdict != signal.Aborted {
+			run.Verdict, run.Reason = searchVerdict(run.Capacity)
+		}
+	}
 	if err := result.Audit(); err != nil && !run.Cut {
 		run.Verdict, run.Reason = signal.Invalid, "invalid: the books do not balance, which is a defect of Taillight: "+err.Error()
 	}
@@ -325,6 +347,11 @@ func spanLabels(profiles []signal.Profile) bool {
 // targetCPU reads the cores in use from its CPU time, of the instance that
 // used most; nil when nobody told.
 func targetCPU(run *archive.Run) *archive.CPU {
+	return cpuBetween(run, run.Started.UnixNano(), run.Ended.UnixNano())
+}
+
+// cpuBetween is targetCPU between two moments, Unix ns.
+func cpuBetween(run *archive.Run, from, to int64) *archive.CPU {
 	byInstance := map[string]map[int64]float64{}
 	source := map[string]string{}
 	for i := range run.Series {
@@ -343,7 +370,7 @@ func targetCPU(run *archive.Run) *archive.CPU {
 	}
 	var most *archive.CPU
 	for id, points := range byInstance {
-		cpu := cores(points, run.Started.UnixNano(), run.Ended.UnixNano())
+		cpu := cores(points, from, to)
 		if cpu != nil && (most == nil || cpu.Mean > most.Mean) {
 			cpu.Source = source[id]
 			most = cpu

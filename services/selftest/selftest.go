@@ -13,7 +13,7 @@ import (
 
 // Row is one figure held against what is right.
 type Row struct {
-	Test string // omission, aa
+	Test string // omission, capacity, aa
 	Case string // what was set up
 	What string // p99, sent, ...
 	Want string // the right answer, and how far off it may be
@@ -40,7 +40,7 @@ type test struct {
 }
 
 func tests() []test {
-	return []test{{"omission", omission}, {"aa", aa}}
+	return []test{{"omission", omission}, {"capacity", capacity}, {"aa", aa}}
 }
 
 // Names lists the tests.

@@ -35,7 +35,7 @@ func TestOmission(t *testing.T) {
 func TestUnknownNameListsWhatThereIs(t *testing.T) {
 	_, err := selftest.Run(context.Background(), []string{"omision"}, selftest.Options{})
 	var unknown *selftest.UnknownTestError
-	if !errors.As(err, &unknown) || !strings.Contains(err.Error(), "there are omission, aa") {
+	if !errors.As(err, &unknown) || !strings.Contains(err.Error(), "there are omission, capacity, aa") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -16,6 +17,7 @@ import (
 type display struct {
 	out   io.Writer
 	style style
+	verb  string // run when empty
 
 	mu      sync.Mutex
 	started bench.Started
@@ -34,7 +36,7 @@ func (d *display) start(s bench.Started) {
 	defer d.mu.Unlock()
 	d.clear()
 	d.started = s
-	fmt.Fprintf(d.out, "%s  %s\n", d.style.paint(bold, "taillight run "+s.Plan.Name), d.style.paint(dim, s.ID))
+	fmt.Fprintf(d.out, "%s  %s\n", d.style.paint(bold, "taillight "+cmp.Or(d.verb, "run")+" "+s.Plan.Name), d.style.paint(dim, s.ID))
 	where := s.Target
 	if s.Bundled {
 		where += fmt.Sprintf("  (bundled target, pid %d, GOMAXPROCS %d)", s.TargetPID, s.TargetProcs)

@@ -41,13 +41,18 @@ type planOptions struct {
 }
 
 func (o *planOptions) register(f *pflag.FlagSet) {
-	o.flags = f
+	o.registerRun(f)
 	f.IntVarP(&o.users, "users", "u", 0, "most users at once (closed model)")
 	f.Float64VarP(&o.spawnRate, "spawn-rate", "r", 0, "users that start per second; 0 is all at once")
 	f.StringVarP(&o.runTime, "run-time", "t", "", "`TIME` from the start, the ramp included: 300s, 20m, 1h30m")
-	f.StringVarP(&o.host, "host", "H", "", "base `URL` of the service; without one the bundled target is started")
 	f.StringVar(&o.rate, "rate", "", "arrivals per second (open model): 100 or 100/s")
 	f.StringVar(&o.think, "think", "", "pause between a user's turns: 200ms, 100ms..300ms, exp 200ms, pacing 1s")
+}
+
+// registerRun registers what every run has, whatever sets its load.
+func (o *planOptions) registerRun(f *pflag.FlagSet) {
+	o.flags = f
+	f.StringVarP(&o.host, "host", "H", "", "base `URL` of the service; without one the bundled target is started")
 	f.Uint64Var(&o.seed, "seed", 0, "of every random choice: same seed, same schedule")
 	f.Float64Var(&o.traceShare, "trace-share", 1, "share of requests whose trace is sampled, 0 to 1")
 	f.StringVar(&o.id, "id", "", "run id: letters, digits, dots, _ and -; minted when empty")

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -19,6 +20,7 @@ func printRun(out io.Writer, run *archive.Run, s style) {
 	printSteps(out, run, s)
 	printPercentiles(out, run, s)
 	printErrors(out, run, s)
+	printCapacity(out, run, s)
 	printThresholds(out, run, s)
 	printTrust(out, run, s)
 	printFindings(out, run, s)
@@ -210,7 +212,7 @@ func printThresholds(out io.Writer, run *archive.Run, s style) {
 func printTrust(out io.Writer, run *archive.Run, s style) {
 	grade, colour := loadgen.Valid, green
 	var lag, sent float64 = 0, 1
-	for _, v := range run.Validity {
+	for _, v := range bench.Trusted(run) {
 		lag, sent = max(lag, v.LagP99.Seconds()), min(sent, v.Sent)
 		switch {
 		case v.Grade == loadgen.Invalid:

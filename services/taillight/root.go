@@ -84,7 +84,7 @@ func newRoot(w *world) *cobra.Command {
 		return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(w), targetCommand(w), reportCommand(w), explainCommand(w), serveCommand(w), selftestCommand(w), flightCommand(w), doctorCommand(w),
+	root.AddCommand(runCommand(w), breakpointCommand(w), targetCommand(w), reportCommand(w), explainCommand(w), serveCommand(w), selftestCommand(w), flightCommand(w), doctorCommand(w),
 		compareCommand(w), abCommand(w), trendCommand(w))
 	return root
 }

@@ -31,6 +31,7 @@ type Document struct {
 	Findings    []signal.Finding          `json:"findings"`
 	Silent      []signal.Silent           `json:"silent"`
 	Signals     Signals                   `json:"signals"`
+	Capacity    *Capacity                 `json:"capacity,omitempty"` // of a search for the limit
 	Stopped     loadgen.StopReason        `json:"stopped"`
 	Reason      string                    `json:"reason"` // the verdict in one sentence
 	Verdict     signal.Verdict            `json:"verdict"`

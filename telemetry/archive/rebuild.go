@@ -263,6 +263,9 @@ func (r *Run) phasesUntil(end time.Duration) []Phase {
 	var start time.Duration
 	for i := range r.Plan.Phases {
 		ph := &r.Plan.Phases[i]
+		if at, known := r.startOf(i, ph); known {
+			start = seconds(at)
+		}
 		p := Phase{Name: ph.Name}
 		from, to := min(start, end), min(start+ph.For, end)
 		p.Start, p.End = from.Seconds(), to.Seconds()

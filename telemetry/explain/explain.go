@@ -24,6 +24,7 @@ type Input struct {
 	Series    []signal.Series // metrics of the target
 	Machine   Machine
 	Reference *Reference // nil when none was taken
+	Search    *Search    // nil when the run did not search for a limit
 	// Most is the tier beyond which nothing is looked at, as if the run had not
 	// recorded it; "" looks at everything.
 	Most signal.Tier
@@ -61,4 +62,6 @@ type Output struct {
 	// Difference is the CPU per request of the peak against the baseline, nil
 	// when there are no two phases to compare; F13 says why.
 	Difference *CPUDifference
+	// Laws are what the trials of a search bound, nil without one.
+	Laws *Laws
 }

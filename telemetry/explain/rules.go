@@ -19,6 +19,7 @@ func rules() []rule {
 	return []rule{
 		{"F1", "Generator", generatorLate},
 		{"F2", "Thresholds", thresholds},
+		{"F3", "Limit", limitFound},
 		{"F4", "Limit not reached", cappedByUsers},
 		{"F5", "CPU figure against throughput", cpuContradiction},
 		{"F6", "Lost SYN or accept overflow", lostSYN},
@@ -61,6 +62,7 @@ func Explain(in Input) Output {
 			out.Findings = append(out.Findings, finding)
 		}
 	}
+	out.Laws = f.laws()
 	out.Difference, out.Cohorts = f.difference, f.cohorts()
 	slices.SortStableFunc(out.Findings, func(a, b signal.Finding) int {
 		return cmp.Compare(gravity(a.Severity), gravity(b.Severity))
