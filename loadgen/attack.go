@@ -12,7 +12,8 @@ import (
 // sends real requests and tells nobody.
 type Options struct {
 	// NewClient makes the connection of one user, or of one arrival at a
-	// time. Nil speaks HTTP/1.1 over connections of loadgen's own.
+	// time. Nil speaks HTTP as the plan's Transport says, over connections of
+	// loadgen's own.
 	NewClient func() Client
 	// Timer is what the schedule sleeps on.
 	Timer Timer
@@ -110,11 +111,12 @@ func newAttack(plan Plan, opts Options) (*attack, error) {
 	a.groups = buildGroups(&a.plan)
 	a.newClient = opts.NewClient
 	if a.newClient == nil {
-		dial, err := newDialer(a.plan.Target)
+		w, err := newWire(&a.plan, a.now)
 		if err != nil {
+			closeBodies(requests)
 			return nil, fmt.Errorf("target %q: %w", a.plan.Target, err)
 		}
-		a.newClient = func() Client { return newHTTPClient(dial, a.plan.Timeout, a.now) }
+		a.newClient = w.client
 	}
 	return a, nil
 }
@@ -142,6 +144,7 @@ func (a *attack) run(ctx context.Context) *Result {
 	stopWatch()
 	a.closeAll()
 	a.workers.Wait()
+	closeBodies(a.requests)
 	close(stopClerk)
 	owned.Wait()
 	clerk.finish()
