@@ -36,8 +36,6 @@ func newDialer(target string, tr *Transport) (*dialer, error) {
 		if d.tls, err = tr.TLS.config(d.host, tr.HTTP2); err != nil {
 			return nil, err
 		}
-	} else if tr.TLS != (TLS{}) {
-		return nil, errors.New("tls belongs to an https target: write https, or leave tls out")
 	}
 	if err := d.divert(tr); err != nil {
 		return nil, err

@@ -261,6 +261,9 @@ func (p *Plan) Check() error {
 	if err := p.Transport.check(); err != nil {
 		return err
 	}
+	if p.Transport.TLS != (TLS{}) && !strings.HasPrefix(p.Target, "https:") {
+		return fmt.Errorf("tls belongs to an https target: write https in place of %q, or leave tls out", p.Target)
+	}
 	for _, t := range p.Thresholds {
 		if err := t.check(p); err != nil {
 			return err
