@@ -199,6 +199,9 @@ func connectClass(err error) ErrorClass {
 
 // brokenClass is the class of an error on an open connection.
 func brokenClass(err error) ErrorClass {
+	if err == nil {
+		return "" // without errors.As, which allocates
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
 		return ErrTLS // an alert, such as that a client's certificate is missing
 	}

@@ -31,6 +31,7 @@ type httpClient struct {
 	conn   net.Conn
 	closed bool
 
+	socket *socket       // of conn
 	idle   time.Duration // when the connection was last used
 	slow   time.Duration // from which service time on TCP_INFO is read
 	reader *bufio.Reader
@@ -121,7 +122,7 @@ func (c *httpClient) Do(r *Request, x *Exchange) {
 
 // connect makes sure of a connection.
 func (c *httpClient) connect(x *Exchange, deadline time.Time) bool {
-	if c.conn != nil && c.now()-c.idle > checkAfter && peerClosed(c.conn) {
+	if c.conn != nil && c.now()-c.idle > checkAfter && c.socket.peerClosed() {
 		c.drop()
 	}
 	if c.conn != nil {
@@ -142,7 +143,7 @@ func (c *httpClient) connect(x *Exchange, deadline time.Time) bool {
 		x.fail(ErrInterrupted, net.ErrClosed)
 		return false
 	}
-	c.conn = conn
+	c.conn, c.socket = conn, socketOf(conn)
 	c.reader.Reset(conn)
 	return true
 }
@@ -282,13 +283,23 @@ func (x *Exchange) fail(class ErrorClass, err error) {
 }
 
 // inspect reads TCP_INFO of an exchange on a new connection, a failed one and
-// a slow one: slower than twice a running mean, which costs nothing to keep.
+// about the slowest twentieth of the others: the limit rises nineteen times as
+// much with each that is above as it falls with each below, which costs
+// nothing to keep.
 func (c *httpClient) inspect(x *Exchange) {
 	took := c.idle - x.Sent
-	if !x.Reused || !x.OK() || took > 2*c.slow {
-		x.TCP = tcpInfo(c.conn)
+	above := took > c.slow
+	if !x.Reused || !x.OK() || above {
+		x.TCP = c.socket.tcpInfo()
 	}
-	c.slow += (took - c.slow) / 8
+	switch {
+	case c.slow == 0:
+		c.slow = took
+	case above:
+		c.slow += c.slow * 19 / 100
+	default:
+		c.slow -= c.slow / 100
+	}
 }
 
 // serverTiming returns the duration of the metric named total or app, in a

@@ -104,7 +104,7 @@ func (c *http2Client) Do(r *Request, x *Exchange) {
 		c.body.judge(&r.Step.Expect, x)
 	}
 	if !x.Reused || !x.OK() {
-		x.TCP = tcpInfo(c.conn.Conn)
+		x.TCP = socketOf(c.conn.Conn).tcpInfo()
 	}
 	if err != nil || c.transport.NoKeepAlive {
 		c.drop()
