@@ -85,6 +85,11 @@ func (c *clerk) choose() {
 		c.n++
 		x.N = c.n
 		if c.keep.keep(x) {
+			if len(c.kept) == cap(c.kept) {
+				// append's own steps of a quarter would leave five times as
+				// much behind as is kept of a fast first second.
+				c.kept = slices.Grow(c.kept, max(len(c.kept), 64))
+			}
 			c.kept = append(c.kept, *x)
 		}
 	}

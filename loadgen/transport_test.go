@@ -275,13 +275,21 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// withHTTP2 starts a server that speaks HTTP/2 without TLS.
+// withHTTP2 starts a server that speaks HTTP/1.1, and HTTP/2 without TLS.
 func withHTTP2(t *testing.T, h http.Handler) *httptest.Server {
+	t.Helper()
+	return started(t, h, nil)
+}
+
+func started(t *testing.T, h http.Handler, change func(*httptest.Server)) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
 	srv.Config.Protocols = new(http.Protocols)
 	srv.Config.Protocols.SetHTTP1(true)
 	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	if change != nil {
+		change(srv)
+	}
 	srv.Start()
 	t.Cleanup(srv.Close)
 	return srv
@@ -291,12 +299,14 @@ func TestKeepAlive(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		for _, off := range []bool{false, true} {
 			var opened atomic.Int64
-			srv := withHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
-			srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-				if s == http.StateNew {
-					opened.Add(1)
+			h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") })
+			srv := started(t, h, func(s *httptest.Server) {
+				s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+					if state == http.StateNew {
+						opened.Add(1)
+					}
 				}
-			}
+			})
 			all := exchangesOf(t, asks(srv.URL, 4, loadgen.Transport{NoKeepAlive: off, HTTP2: http2}))
 			allOK(t, all)
 			want := int64(1)
