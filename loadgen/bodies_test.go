@@ -62,6 +62,11 @@ func TestAnswers(t *testing.T) {
 				_ = http.NewResponseController(w).Flush()
 			}
 			w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
+		case "/split":
+			for _, part := range []string{"n", "ee", "dl", "e"} {
+				fmt.Fprint(w, part)
+				_ = http.NewResponseController(w).Flush()
+			}
 		case "/early":
 			w.WriteHeader(http.StatusEarlyHints)
 			fmt.Fprint(w, large)
@@ -100,6 +105,8 @@ func TestAnswers(t *testing.T) {
 		{path: "/sized", limit: int64(len(large)) - 1, want: loadgen.ErrProtocol, bytes: -1},
 		{path: "/chunked", expect: "needle", bytes: len(large)},
 		{path: "/chunked", limit: int64(len(large)) - 1, want: loadgen.ErrProtocol, bytes: -1},
+		{path: "/split", expect: "needle", bytes: 6},
+		{path: "/split", expect: "needless", bytes: 6, want: loadgen.ErrBody},
 		{path: "/early", expect: "needle", bytes: len(large)},
 		{path: "/to-end", expect: "needle", bytes: len(large), only1: true},
 		{path: "/cut", want: loadgen.ErrReset, bytes: 5, only1: true},

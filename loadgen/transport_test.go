@@ -380,3 +380,14 @@ func TestTransportIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// Also a target that keeps connections against the request's wish gets a new
+// one for each.
+func TestKeepAliveOffIsNotTheTargetsChoice(t *testing.T) {
+	url := cannedServer(t, "Content-Length: 0\r\n")
+	for _, x := range exchangesOf(t, asks(url, 3, loadgen.Transport{NoKeepAlive: true})) {
+		if !x.OK() || x.Reused {
+			t.Errorf("exchange %d: %s, reused %v", x.N, x.Error, x.Reused)
+		}
+	}
+}
