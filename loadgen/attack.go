@@ -12,7 +12,8 @@ import (
 // sends real requests and tells nobody.
 type Options struct {
 	// NewClient makes the connection of one user, or of one arrival at a
-	// time. Nil speaks HTTP/1.1 over connections of loadgen's own.
+	// time. Nil speaks HTTP as the plan's Transport says, over connections of
+	// loadgen's own.
 	NewClient func() Client
 	// Timer is what the schedule sleeps on.
 	Timer Timer
@@ -70,7 +71,7 @@ type attack struct {
 	busy     int       // workers with something to do
 	idle     []*worker // last in, first out: warm caches, few goroutines
 	all      []*worker
-	clients  []Client      // of arrivals, idle
+	spare    []*iteration  // of arrivals, over
 	made     []Client      // every one, to be closed
 	arrivals int           // iterations of the open model in progress
 	inFlight int           // requests
@@ -110,11 +111,12 @@ func newAttack(plan Plan, opts Options) (*attack, error) {
 	a.groups = buildGroups(&a.plan)
 	a.newClient = opts.NewClient
 	if a.newClient == nil {
-		dial, err := newDialer(a.plan.Target)
+		w, err := newWire(&a.plan, a.now)
 		if err != nil {
+			closeBodies(requests)
 			return nil, fmt.Errorf("target %q: %w", a.plan.Target, err)
 		}
-		a.newClient = func() Client { return newHTTPClient(dial, a.plan.Timeout, a.now) }
+		a.newClient = w.client
 	}
 	return a, nil
 }
@@ -142,6 +144,7 @@ func (a *attack) run(ctx context.Context) *Result {
 	stopWatch()
 	a.closeAll()
 	a.workers.Wait()
+	closeBodies(a.requests)
 	close(stopClerk)
 	owned.Wait()
 	clerk.finish()
@@ -226,7 +229,7 @@ const batch = 256
 func (a *attack) release() (more bool) {
 	for range batch {
 		t, more := a.take()
-		if t == nil {
+		if t.iteration == nil {
 			return more
 		}
 		a.busy++
@@ -268,13 +271,16 @@ func (a *attack) closeAll() {
 
 // A worker is a goroutine that carries out one exchange at a time.
 type worker struct {
-	tasks   chan *task // of capacity 1: handing over never blocks
-	stripe  *stripe
-	current *Exchange // in flight; guarded by stripe.mu
+	tasks  chan task // of capacity 1: handing over never blocks
+	stripe *stripe
+	// What the recorder reads of an exchange in flight stays as it is in
+	// begun, while done is filled in. They are used again for the next one.
+	begun, done Exchange
+	inFlight    bool // begun is; guarded by stripe.mu
 }
 
 func (a *attack) newWorker() *worker {
-	w := &worker{tasks: make(chan *task, 1), stripe: a.rec.stripes[len(a.all)%len(a.rec.stripes)]}
+	w := &worker{tasks: make(chan task, 1), stripe: a.rec.stripes[len(a.all)%len(a.rec.stripes)]}
 	w.stripe.mu.Lock()
 	w.stripe.workers = append(w.stripe.workers, w)
 	w.stripe.mu.Unlock()
@@ -286,44 +292,45 @@ func (a *attack) newWorker() *worker {
 // takes what has fallen due meanwhile, without a wake-up of its own.
 func (a *attack) work(w *worker) {
 	for t := range w.tasks {
-		for t != nil {
-			x, counted := a.exchange(w, t)
-			t = a.after(w, t, x, counted)
+		for t.iteration != nil {
+			counted := a.exchange(w, t)
+			t = a.after(w, t, counted)
 		}
 	}
 }
 
-// exchange carries out one step; counted is false when the run was cut before
-// it was over.
-func (a *attack) exchange(w *worker, t *task) (x *Exchange, counted bool) {
+// exchange carries out one step in w.done; counted is false when the run was
+// cut before it was over.
+func (a *attack) exchange(w *worker, t task) (counted bool) {
 	it := t.iteration
 	r := a.requests[it.journey][it.step]
-	x = &Exchange{
+	w.begun = Exchange{
 		Iteration: it.number, Journey: it.journey, Step: r.step, Phase: t.phase, User: it.user,
 		Intended: t.due, Sent: a.now(),
 	}
-	r.ids.identify(x, a.plan.TraceShare)
-	if !a.rec.begin(w, x) {
-		return x, false
+	r.ids.identify(&w.begun, a.plan.TraceShare)
+	if !a.rec.begin(w) {
+		return false
 	}
-	done := *x // what the recorder reads of x while it is in flight stays as it is
-	it.client.Do(r, &done)
-	done.Done = a.now()
-	done.Timings.Blocked = 0
-	done.Timings.Blocked = done.Service() - done.Timings.Sum()
-	return &done, a.rec.finish(w, &done)
+	x := &w.done
+	*x = w.begun
+	it.client.Do(r, x)
+	x.Done = a.now()
+	x.Timings.Blocked = 0
+	x.Timings.Blocked = x.Service() - x.Timings.Sum()
+	return a.rec.finish(w)
 }
 
 // after does what follows an exchange and returns the next task that is due,
-// or nil when the worker should wait for one.
-func (a *attack) after(w *worker, t *task, x *Exchange, counted bool) *task {
+// or none when the worker should wait for one.
+func (a *attack) after(w *worker, t task, counted bool) task {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.inFlight--
 	if counted {
-		a.follow(t.iteration, x)
+		a.follow(t.iteration, &w.done)
 	}
-	if next, _ := a.take(); next != nil {
+	if next, _ := a.take(); next.iteration != nil {
 		return next
 	}
 	a.rearm()
@@ -332,7 +339,7 @@ func (a *attack) after(w *worker, t *task, x *Exchange, counted bool) *task {
 	if a.ended && a.busy == 0 {
 		close(a.drained)
 	}
-	return nil
+	return task{}
 }
 
 // rearm brings the dispatcher's wake-up forward when something is due sooner.

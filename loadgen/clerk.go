@@ -1,6 +1,10 @@
 package loadgen
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // clerk closes the books once a second: it merges the stripes, chooses what is
 // kept, judges thresholds and tells the caller.
@@ -12,6 +16,10 @@ type clerk struct {
 	n      uint64 // exchanges so far
 	last   time.Duration
 	sum    Iterations
+
+	done  []Exchange // to be chosen from; used again
+	order []int32    // of done, by completion
+	kept  []Exchange // of the second so far
 }
 
 func newClerk(a *attack, res *Result) *clerk {
@@ -29,6 +37,10 @@ func (c *clerk) loop(stop <-chan struct{}) {
 		select {
 		case <-stop:
 			return
+		case <-c.a.rec.full:
+			c.done = c.a.rec.collect(c.done)
+			c.choose()
+			continue
 		case <-timer.C:
 		}
 		now := c.a.now()
@@ -40,16 +52,12 @@ func (c *clerk) loop(stop <-chan struct{}) {
 
 // second closes the second that ends at now.
 func (c *clerk) second(now time.Duration) {
-	series, done, iter := c.a.rec.swap()
+	series, done, iter := c.a.rec.swap(c.done)
+	c.done = done
 	s := Second{Index: c.res.Seconds, Start: c.last, End: now, Series: series, Iterations: iter}
 	c.state(&s)
-	for i := range done {
-		c.n++
-		done[i].N = c.n
-		if c.keep.keep(&done[i]) {
-			s.Kept = append(s.Kept, done[i])
-		}
-	}
+	c.choose()
+	s.Kept, c.kept = c.kept, nil
 	c.keep.second(c.a.rec.total)
 	c.note(&s)
 	c.res.Seconds++
@@ -62,6 +70,31 @@ func (c *clerk) second(now time.Duration) {
 	if c.a.opts.OnSecond != nil {
 		c.a.opts.OnSecond(s)
 	}
+}
+
+// choose numbers what is done by completion and keeps what is to be kept. Of
+// such large values the indices are sorted.
+func (c *clerk) choose() {
+	c.order = c.order[:0]
+	for i := range c.done {
+		c.order = append(c.order, int32(i))
+	}
+	slices.SortFunc(c.order, func(a, b int32) int { return cmp.Compare(c.done[a].Done, c.done[b].Done) })
+	for _, i := range c.order {
+		x := &c.done[i]
+		c.n++
+		x.N = c.n
+		if c.keep.keep(x) {
+			if len(c.kept) == cap(c.kept) {
+				// append's own steps of a quarter would leave five times as
+				// much behind as is kept of a fast first second.
+				c.kept = slices.Grow(c.kept, max(len(c.kept), 64))
+			}
+			c.kept = append(c.kept, *x)
+		}
+	}
+	clear(c.done)
+	c.done = c.done[:0]
 }
 
 // state fills in what is so at the end of the second.

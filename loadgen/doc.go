@@ -17,6 +17,10 @@
 // (Result): histograms of 3 digits with exact extremes and sums, counts by
 // error class, and the exchanges that were kept, with their weights.
 //
+// Requests travel as Plan.Transport says, over connections that belong to
+// loadgen: it knows what each part of an exchange took, and sends nothing
+// twice.
+//
 // The package knows HTTP, W3C trace context and nothing else of the world: no
-// telemetry SDK, no files, no flags.
+// telemetry SDK, no flags, no files but those that a plan names.
 package loadgen

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,9 +22,8 @@ import (
 // connection that the target has closed meanwhile is found before it is used,
 // and a failure after that is a failure.
 type httpClient struct {
-	dialer  *dialer
-	timeout time.Duration
-	now     func() time.Duration
+	*wire
+	cookies *cookies
 	ctx     context.Context //nolint:containedctx // Close ends a dial in progress, whoever runs it
 	cancel  context.CancelFunc
 
@@ -31,19 +31,60 @@ type httpClient struct {
 	conn   net.Conn
 	closed bool
 
+	socket *socket       // of conn
 	idle   time.Duration // when the connection was last used
 	slow   time.Duration // from which service time on TCP_INFO is read
 	reader *bufio.Reader
 	out    []byte
-	resp   fasthttp.Response
+	head   fasthttp.ResponseHeader
+	body   answer
+	last   bool // the answer was the connection's last
+}
+
+// wire is what all clients of an attack share.
+type wire struct {
+	dialer    *dialer
+	transport Transport
+	scheme    string
+	host      string
+	timeout   time.Duration
+	now       func() time.Duration
+	blocks    sync.Pool // of *[blockSize]byte, for bodies above a reader's buffer
+}
+
+const blockSize = 32 << 10
+
+func newWire(p *Plan, now func() time.Duration) (*wire, error) {
+	u, err := url.Parse(p.Target)
+	if err != nil {
+		return nil, err
+	}
+	d, err := newDialer(p.Target, &p.Transport)
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{dialer: d, transport: p.Transport, scheme: u.Scheme, host: u.Host, timeout: p.Timeout, now: now}
+	if w.transport.MaxBody == 0 {
+		w.transport.MaxBody = DefaultMaxBody
+	}
+	w.blocks.New = func() any { return new([blockSize]byte) }
+	return w, nil
+}
+
+// client returns the connection of one user.
+func (w *wire) client() Client {
+	if w.transport.HTTP2 {
+		return newHTTP2Client(w)
+	}
+	return newHTTPClient(w)
 }
 
 // checkAfter is how long a connection may idle before it is checked for having
 // been closed by the target; below, the check would cost more than it finds.
 const checkAfter = time.Second
 
-func newHTTPClient(d *dialer, timeout time.Duration, now func() time.Duration) *httpClient {
-	c := &httpClient{dialer: d, timeout: timeout, now: now, reader: bufio.NewReaderSize(nil, 4096)}
+func newHTTPClient(w *wire) *httpClient {
+	c := &httpClient{wire: w, cookies: newCookies(&w.transport), reader: bufio.NewReaderSize(nil, 4096)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
@@ -68,20 +109,20 @@ func (c *httpClient) Do(r *Request, x *Exchange) {
 	class, err := c.roundTrip(r, x, deadline)
 	c.idle = c.now()
 	if err != nil {
-		c.fail(x, class, err)
+		x.fail(class, err)
 	} else {
-		c.judge(r, x)
+		c.body.judge(&r.Step.Expect, x)
 	}
 	c.inspect(x)
 	// Bytes beyond the answer would be taken for the next one.
-	if err != nil || c.resp.ConnectionClose() || c.reader.Buffered() > 0 {
+	if err != nil || c.last || c.reader.Buffered() > 0 {
 		c.drop()
 	}
 }
 
 // connect makes sure of a connection.
 func (c *httpClient) connect(x *Exchange, deadline time.Time) bool {
-	if c.conn != nil && c.now()-c.idle > checkAfter && peerClosed(c.conn) {
+	if c.conn != nil && c.now()-c.idle > checkAfter && c.socket.peerClosed() {
 		c.drop()
 	}
 	if c.conn != nil {
@@ -92,17 +133,17 @@ func (c *httpClient) connect(x *Exchange, deadline time.Time) bool {
 	defer cancel()
 	conn, class, err := c.dialer.dial(ctx, c.now, &x.Timings)
 	if err != nil {
-		c.fail(x, class, err)
+		x.fail(class, err)
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		_ = conn.Close()
-		c.fail(x, ErrInterrupted, net.ErrClosed)
+		x.fail(ErrInterrupted, net.ErrClosed)
 		return false
 	}
-	c.conn = conn
+	c.conn, c.socket = conn, socketOf(conn)
 	c.reader.Reset(conn)
 	return true
 }
@@ -119,42 +160,99 @@ func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Time) (Err
 	if err := c.conn.SetDeadline(deadline); err != nil {
 		return ErrReset, err
 	}
-	c.out = r.Append(c.out[:0], x)
+	c.out = r.append(c.out[:0], x, c.cookies.header(r, x))
 	start := c.now()
-	n, err := c.conn.Write(c.out)
-	x.BytesOut = int64(n)
+	class, err := c.send(r, x)
 	sent := c.now()
 	x.Timings.Send = sent - start
 	if err != nil {
-		return orTimeout(err, ErrReset), fmt.Errorf("sending the request: %w", err)
+		return class, fmt.Errorf("sending the request: %w", err)
 	}
 	_, err = c.reader.Peek(1)
 	first := c.now()
 	x.Timings.Wait = first - sent
 	if err != nil {
-		return orTimeout(err, ErrReset), fmt.Errorf("waiting for the answer: %w", err)
+		return brokenClass(err), fmt.Errorf("waiting for the answer: %w", err)
 	}
+	c.body.reset(c.transport.MaxBody, r.Step.Expect.Body)
 	err = c.receive(r.Step.Method == "HEAD")
 	x.Timings.Receive = c.now() - first
+	x.BytesIn = c.body.n
 	if err != nil {
 		return readClass(err), fmt.Errorf("reading the answer: %w", err)
 	}
-	x.Status = c.resp.StatusCode()
-	x.BytesIn = int64(len(c.resp.Body()))
-	x.ServerDur = serverTiming(c.resp.Header.Peek("Server-Timing"))
+	x.Status = c.head.StatusCode()
+	x.ServerDur = serverTiming(c.head.Peek("Server-Timing"))
+	if c.cookies != nil {
+		for _, line := range c.head.Cookies() {
+			c.cookies.keep(r, string(line))
+		}
+	}
+	return "", nil
+}
+
+// send writes what is in out, and then the body file if there is one.
+func (c *httpClient) send(r *Request, x *Exchange) (ErrorClass, error) {
+	n, err := c.conn.Write(c.out)
+	x.BytesOut = int64(n)
+	if err != nil || r.file == nil {
+		return brokenClass(err), err
+	}
+	block := c.blocks.Get().(*[blockSize]byte)
+	defer c.blocks.Put(block)
+	for at := int64(0); at < r.file.size; {
+		part := block[:min(blockSize, r.file.size-at)]
+		if n, err := r.file.file.ReadAt(part, at); n < len(part) {
+			return ErrLocal, fmt.Errorf("body_file %s, %d bytes at the start of the attack: %w", r.Step.BodyFile, r.file.size, err)
+		}
+		n, err := c.conn.Write(part)
+		x.BytesOut += int64(n)
+		if err != nil {
+			return brokenClass(err), err
+		}
+		at += int64(len(part))
+	}
 	return "", nil
 }
 
 // maxHead is the largest head of an answer, status line and headers.
 const maxHead = 64 << 10
 
-// receive reads the answer. The usual buffer is small, because each of many
-// connections has one; a larger head is read again with one that holds it.
+// receive reads the answer.
 func (c *httpClient) receive(headOnly bool) error {
+	if err := c.readHead(); err != nil {
+		return err
+	}
+	// What comes before the answer, such as 103, announces it; it has no body.
+	for c.head.StatusCode()/100 == 1 {
+		if c.head.StatusCode() == 101 {
+			return errors.New("the target switches to another protocol, which was not asked for")
+		}
+		if err := c.readHead(); err != nil {
+			return err
+		}
+	}
+	status, length := c.head.StatusCode(), c.head.ContentLength()
+	c.last = c.head.ConnectionClose() || c.transport.NoKeepAlive
+	switch {
+	case headOnly, status == 204, status == 304:
+		return nil
+	case length >= 0:
+		return c.readSized(int64(length))
+	case length == -1:
+		return c.readChunked()
+	}
+	c.last = true
+	return c.readToEnd()
+}
+
+// readHead reads status line and headers. The usual buffer is small, because
+// each of many connections has one; a larger head is read again with one that
+// holds it.
+func (c *httpClient) readHead() error {
 	for {
-		c.resp.Reset()
-		c.resp.SkipBody = headOnly
-		err := c.resp.ReadLimitBody(c.reader, DefaultMaxBody)
+		c.head.Reset()
+		err := c.head.Read(c.reader)
 		_, small := errors.AsType[*fasthttp.ErrSmallBuffer](err)
 		switch {
 		case small && c.reader.Size() < maxHead:
@@ -163,8 +261,6 @@ func (c *httpClient) receive(headOnly bool) error {
 			c.reader = bufio.NewReaderSize(whole, maxHead)
 		case small:
 			return fmt.Errorf("the head of the answer is larger than %d KiB", maxHead>>10)
-		case errors.Is(err, fasthttp.ErrBodyTooLarge):
-			return fmt.Errorf("the body of the answer is larger than %d MiB, the most that is read", DefaultMaxBody>>20)
 		default:
 			return err
 		}
@@ -173,7 +269,7 @@ func (c *httpClient) receive(headOnly bool) error {
 
 func readClass(err error) ErrorClass {
 	if _, ok := errors.AsType[net.Error](err); ok {
-		return orTimeout(err, ErrReset)
+		return brokenClass(err)
 	}
 	if strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "closed") {
 		return ErrReset
@@ -181,55 +277,42 @@ func readClass(err error) ErrorClass {
 	return ErrProtocol
 }
 
-// judge holds the answer against what is expected.
-func (c *httpClient) judge(r *Request, x *Exchange) {
-	e := &r.Step.Expect
-	switch {
-	case !e.OK(x.Status):
-		x.Error = StatusError(x.Status)
-		x.Detail = fmt.Sprintf("status %d: %s", x.Status, excerpt(c.resp.Body()))
-	case e.Body != "" && !bytes.Contains(c.resp.Body(), []byte(e.Body)):
-		x.Error = ErrBody
-		x.Detail = fmt.Sprintf("the body does not contain %q: %s", e.Body, excerpt(c.resp.Body()))
-	}
-}
-
-func (c *httpClient) fail(x *Exchange, class ErrorClass, err error) {
+func (x *Exchange) fail(class ErrorClass, err error) {
 	x.Error = class
 	x.Detail = err.Error()
 }
 
-const excerptBytes = 120
-
-func excerpt(body []byte) string {
-	if len(body) > excerptBytes {
-		body = body[:excerptBytes]
-	}
-	return strings.ToValidUTF8(strings.Join(strings.Fields(string(body)), " "), "?")
-}
-
 // inspect reads TCP_INFO of an exchange on a new connection, a failed one and
-// a slow one: slower than twice a running mean, which costs nothing to keep.
+// about the slowest twentieth of the others: the limit rises nineteen times as
+// much with each that is above as it falls with each below, which costs
+// nothing to keep.
 func (c *httpClient) inspect(x *Exchange) {
 	took := c.idle - x.Sent
-	if !x.Reused || !x.OK() || took > 2*c.slow {
-		x.TCP = tcpInfo(c.conn)
+	above := took > c.slow
+	if !x.Reused || !x.OK() || above {
+		x.TCP = c.socket.tcpInfo()
 	}
-	c.slow += (took - c.slow) / 8
+	switch {
+	case c.slow == 0:
+		c.slow = took
+	case above:
+		c.slow += c.slow * 19 / 100
+	default:
+		c.slow -= c.slow / 100
+	}
 }
 
 // serverTiming returns the duration of the metric named total or app, in a
 // Server-Timing header such as `total;dur=12.5, db;dur=3`; 0 without one.
 func serverTiming(h []byte) time.Duration {
-	for metric := range strings.SplitSeq(string(h), ",") {
-		parts := strings.Split(metric, ";")
-		name := strings.TrimSpace(parts[0])
-		if name != "total" && name != "app" {
+	for metric := range bytes.SplitSeq(h, []byte(",")) {
+		name, rest, _ := bytes.Cut(metric, []byte(";"))
+		if name = bytes.TrimSpace(name); string(name) != "total" && string(name) != "app" {
 			continue
 		}
-		for _, p := range parts[1:] {
-			v, ok := strings.CutPrefix(strings.TrimSpace(p), "dur=")
-			if ms, err := strconv.ParseFloat(strings.Trim(v, `"`), 64); ok && err == nil && ms >= 0 && ms < 1e9 {
+		for p := range bytes.SplitSeq(rest, []byte(";")) {
+			v, ok := bytes.CutPrefix(bytes.TrimSpace(p), []byte("dur="))
+			if ms, err := strconv.ParseFloat(string(bytes.Trim(v, `"`)), 64); ok && err == nil && ms >= 0 && ms < 1e9 {
 				return time.Duration(ms * float64(time.Millisecond))
 			}
 		}

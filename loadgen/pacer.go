@@ -45,6 +45,8 @@ type pacer struct {
 	due   uint64
 	carry uint64 // area units of due below its 32 bits, from stretches past
 	gap   func(n uint64) uint64
+
+	sum, term, unit big.Int // of need
 }
 
 // Next implements Pacer.
@@ -70,11 +72,15 @@ func (p *pacer) Next() (time.Duration, bool) {
 
 // need returns the area, in units, from the current stretch's start to the
 // next arrival.
+// The result is p's own, used again by the next call: arrivals of a constant
+// rate allocate nothing.
 func (p *pacer) need() *big.Int {
-	a := new(big.Int).SetUint64(p.due)
-	a.Mul(a, big.NewInt(areaUnit))
-	a.Rsh(a, 32)
-	return a.Add(a, new(big.Int).SetUint64(p.carry))
+	p.unit.SetUint64(areaUnit)
+	p.term.SetUint64(p.due)
+	p.sum.Mul(&p.term, &p.unit)
+	p.sum.Rsh(&p.sum, 32)
+	p.term.SetUint64(p.carry)
+	return p.sum.Add(&p.sum, &p.term)
 }
 
 // advance leaves stretch s: what is needed beyond its area is needed of the

@@ -14,7 +14,7 @@ const (
 	DefaultTimeout     = 30 * time.Second // of one exchange
 	DefaultDrain       = 5 * time.Second  // after the last phase
 	DefaultMaxInFlight = 10_000           // open-model iterations at once
-	DefaultMaxBody     = 16 << 20         // bytes of an answer's body
+	DefaultMaxBody     = 16 << 20         // bytes of an answer's body, see Transport
 )
 
 // A Plan is what is to be done to whom: a target, journeys of steps, phases of
@@ -31,6 +31,7 @@ type Plan struct {
 	Drain       time.Duration `json:"drain"`         // wait for answers after the last phase, ns; 0 is DefaultDrain
 	MaxInFlight int           `json:"max_in_flight"` // open-model iterations at once; 0 is DefaultMaxInFlight
 	TraceShare  float64       `json:"trace_share"`   // share of requests sampled in traceparent, 0..1
+	Transport   Transport     `json:"transport,omitzero"`
 }
 
 // A Phase is a named stretch of the run with a load: users or a rate.
@@ -86,8 +87,11 @@ type Step struct {
 	Path    string            `json:"path"` // path and query, from "/"
 	Headers map[string]string `json:"headers,omitempty"`
 	Body    string            `json:"body,omitempty"`
-	Expect  Expect            `json:"expect"`
-	Think   *Think            `json:"think,omitempty"` // pause after this step; nil is none
+	// BodyFile names the file that is sent in place of Body, read anew for
+	// every request; relative to the working directory.
+	BodyFile string `json:"body_file,omitempty"`
+	Expect   Expect `json:"expect"`
+	Think    *Think `json:"think,omitempty"` // pause after this step; nil is none
 }
 
 // Expect says which answers are OK. The zero value is any status below 400.
@@ -254,6 +258,12 @@ func (p *Plan) Check() error {
 	if p.TraceShare < 0 || p.TraceShare > 1 {
 		return fmt.Errorf("trace share %g: give a share from 0 to 1", p.TraceShare)
 	}
+	if err := p.Transport.check(); err != nil {
+		return err
+	}
+	if p.Transport.TLS != (TLS{}) && !strings.HasPrefix(p.Target, "https:") {
+		return fmt.Errorf("tls belongs to an https target: write https in place of %q, or leave tls out", p.Target)
+	}
 	for _, t := range p.Thresholds {
 		if err := t.check(p); err != nil {
 			return err
@@ -344,6 +354,8 @@ func (s *Step) check() error {
 		return fmt.Errorf("path %q has a space or a control character: write it percent-encoded", s.Path)
 	case strings.ContainsFunc(s.Method, func(r rune) bool { return !isToken(r) }):
 		return fmt.Errorf("method %q is not a word", s.Method)
+	case s.Body != "" && s.BodyFile != "":
+		return errors.New("body and body_file together: a request has one body")
 	}
 	for name, value := range s.Headers {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isToken(r) }) {

@@ -13,6 +13,7 @@ import (
 type recorder struct {
 	steps   int
 	stripes []*stripe
+	full    chan struct{} // has one when a stripe should be emptied before the second is over
 
 	mu    sync.Mutex
 	iter  Iterations // since the last swap
@@ -29,7 +30,7 @@ type stripe struct {
 }
 
 func newRecorder(phases, steps int) *recorder {
-	r := &recorder{steps: steps, total: make([]*Series, phases*steps)}
+	r := &recorder{steps: steps, full: make(chan struct{}, 1), total: make([]*Series, phases*steps)}
 	for range 2 * runtime.GOMAXPROCS(0) {
 		r.stripes = append(r.stripes, &stripe{
 			series: make([]*Series, phases*steps),
@@ -39,10 +40,10 @@ func newRecorder(phases, steps int) *recorder {
 	return r
 }
 
-// begin counts x as planned and sent, and remembers that w has it in flight.
+// begin counts w.begun as planned and sent, and remembers that it is in flight.
 // It reports false when the run was cut.
-func (r *recorder) begin(w *worker, x *Exchange) bool {
-	s := w.stripe
+func (r *recorder) begin(w *worker) bool {
+	s, x := w.stripe, &w.begun
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -52,20 +53,24 @@ func (r *recorder) begin(w *worker, x *Exchange) bool {
 	se.Planned++
 	se.Sent++
 	se.Lag.Record(x.Lag())
-	w.current = x
+	w.inFlight = true
 	return true
 }
 
-// finish counts x as answered or failed; it reports false when the run was cut
-// before, in which case x stays in flight for good.
-func (r *recorder) finish(w *worker, x *Exchange) bool {
-	s := w.stripe
+// batchDone is how many exchanges a stripe holds before it asks to be emptied:
+// so memory depends neither on the rate nor on the run's length.
+const batchDone = 1024
+
+// finish counts w.done as answered or failed; it reports false when the run was
+// cut before, in which case it stays in flight for good.
+func (r *recorder) finish(w *worker) bool {
+	s, x := w.stripe, &w.done
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
-	w.current = nil
+	w.inFlight = false
 	se := s.of(r, x.Phase, x.Step)
 	if x.OK() {
 		se.Completed++
@@ -83,6 +88,12 @@ func (r *recorder) finish(w *worker, x *Exchange) bool {
 		se.Reopened++ // a dial that failed opened nothing
 	}
 	s.done = append(s.done, *x)
+	if len(s.done) >= batchDone {
+		select {
+		case r.full <- struct{}{}:
+		default: // it is known
+		}
+	}
 	return true
 }
 
@@ -162,16 +173,28 @@ func (se *Series) empty() {
 	se.Errors, se.First, se.Last = nil, nil, nil
 }
 
+// collect moves what is done since the last time to the end of into.
+func (r *recorder) collect(into []Exchange) []Exchange {
+	for _, s := range r.stripes {
+		s.mu.Lock()
+		into = append(into, s.done...)
+		clear(s.done) // what they point to
+		s.done = s.done[:0]
+		s.mu.Unlock()
+	}
+	return into
+}
+
 // swap takes everything since the last swap: the series with any activity, in
-// order of phase and step, and the exchanges in order of completion. It is
-// called by one goroutine only.
-func (r *recorder) swap() ([]Series, []Exchange, Iterations) {
+// order of phase and step, and, at the end of into, the exchanges since the
+// last collect. It is called by one goroutine only.
+func (r *recorder) swap(into []Exchange) ([]Series, []Exchange, Iterations) {
 	merged := make([]*Series, len(r.total))
-	var done []Exchange
 	for _, s := range r.stripes {
 		s.mu.Lock()
 		s.series, s.spare = s.spare, s.series
-		done = append(done, s.done...)
+		into = append(into, s.done...)
+		clear(s.done)
 		s.done = s.done[:0]
 		s.mu.Unlock()
 		for i, se := range s.spare {
@@ -185,12 +208,11 @@ func (r *recorder) swap() ([]Series, []Exchange, Iterations) {
 			se.empty()
 		}
 	}
-	slices.SortFunc(done, func(a, b Exchange) int { return int(a.Done - b.Done) })
 	r.mu.Lock()
 	iter := r.iter
 	r.iter = Iterations{}
 	r.mu.Unlock()
-	return r.addUp(merged), done, iter
+	return r.addUp(merged), into, iter
 }
 
 // addUp adds a second to the totals and returns it without its gaps.
@@ -216,7 +238,7 @@ func (r *recorder) cut(now time.Duration) []InFlightRequest {
 		s.mu.Lock()
 		s.closed = true
 		for _, w := range s.workers {
-			if x := w.current; x != nil {
+			if x := &w.begun; w.inFlight {
 				out = append(out, InFlightRequest{
 					Step: x.Step, Phase: x.Phase, Intended: x.Intended, Sent: x.Sent, Age: now - x.Intended, TraceID: x.TraceID,
 				})

@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"container/heap"
 	"math"
 	"time"
 )
@@ -40,7 +39,18 @@ type schedule struct {
 func (s *schedule) push(e event) {
 	s.seq++
 	e.seq = s.seq
-	heap.Push(&s.events, e)
+	s.events = append(s.events, e)
+	s.events.up(len(s.events) - 1)
+}
+
+// pop removes what is due first; there is something.
+func (s *schedule) pop() event {
+	e, n := s.events[0], len(s.events)-1
+	s.events[0] = s.events[n]
+	s.events[n] = event{}
+	s.events = s.events[:n]
+	s.events.down(0)
+	return e
 }
 
 func (s *schedule) next() (time.Duration, bool) {
@@ -52,27 +62,43 @@ func (s *schedule) next() (time.Duration, bool) {
 
 func (s *schedule) close() { close(s.over) }
 
+// eventHeap is a binary heap. That of container/heap would allocate for every
+// event, which it takes as an interface.
 type eventHeap []event
 
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, k int) bool {
+func (h eventHeap) less(i, k int) bool {
 	if h[i].due != h[k].due {
 		return h[i].due < h[k].due
 	}
 	return h[i].seq < h[k].seq
 }
-func (h eventHeap) Swap(i, k int) { h[i], h[k] = h[k], h[i] }
 
-// Push implements heap.Interface.
-func (h *eventHeap) Push(x any) { *h = append(*h, x.(event)) }
+func (h eventHeap) up(i int) {
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !h.less(i, parent) {
+			return
+		}
+		h[i], h[parent] = h[parent], h[i]
+		i = parent
+	}
+}
 
-// Pop implements heap.Interface.
-func (h *eventHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*h = old[:len(old)-1]
-	return e
+func (h eventHeap) down(i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			return
+		}
+		if child+1 < len(h) && h.less(child+1, child) {
+			child++
+		}
+		if !h.less(child, i) {
+			return
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
+	}
 }
 
 // group is a set of journeys that share a load: those without a load of their
@@ -93,12 +119,13 @@ type group struct {
 type user struct {
 	number  int
 	index   int // within its group
-	client  Client
 	turns   uint64
 	waiting bool // a turn of it is scheduled, or an iteration of it runs
+	it      iteration
 }
 
-// iteration is one pass of a journey.
+// iteration is one pass of a journey. It is used again for the next of its
+// user, or of any arrival, and its client with it.
 type iteration struct {
 	number  uint64
 	group   *group
@@ -227,15 +254,15 @@ func (a *attack) scheduleTurn(g *group, u *user, t time.Duration) {
 }
 
 // take removes events that are due until one of them is a step to carry out,
-// and returns it; nil when nothing is due, or, with more, when a batch of
+// and returns it; none when nothing is due, or, with more, when a batch of
 // events had no step among them. a.mu is held.
-func (a *attack) take() (t *task, more bool) {
+func (a *attack) take() (t task, more bool) {
 	for range batch {
 		due, ok := a.schedule.next()
 		if !ok || a.ended || due > a.now() || due >= a.end {
-			return nil, false
+			return task{}, false
 		}
-		e := heap.Pop(&a.schedule.events).(event)
+		e := a.schedule.pop()
 		switch e.kind {
 		case phaseBegins:
 			a.marks = append(a.marks, a.self.sample())
@@ -248,15 +275,15 @@ func (a *attack) take() (t *task, more bool) {
 		case turn:
 			t = a.turn(e)
 		case nextStep:
-			t = &task{iteration: e.it, due: e.due, phase: a.phaseAt(e.due)}
+			t = task{iteration: e.it, due: e.due, phase: a.phaseAt(e.due)}
 		}
-		if t != nil {
+		if t.iteration != nil {
 			a.inFlight++
 			a.peak = max(a.peak, a.inFlight)
 			return t, false
 		}
 	}
-	return nil, true
+	return task{}, true
 }
 
 // phaseAt returns the phase of an offset before the end.
@@ -271,7 +298,7 @@ func (a *attack) phaseAt(t time.Duration) int {
 
 // arrive starts an iteration of the open model, or counts it as unsent when
 // too many are in progress.
-func (a *attack) arrive(e event) *task {
+func (a *attack) arrive(e event) task {
 	g := e.group
 	journey := g.pick(g.seed, g.n)
 	g.n++
@@ -280,50 +307,47 @@ func (a *attack) arrive(e event) *task {
 		a.capped[phase] = true
 		a.rec.iterations(func(c *Iterations) { c.Planned++; c.Unsent++ })
 		a.rec.unsent(phase, a.requests[journey][0].step)
-		return nil
+		return task{}
 	}
 	a.arrivals++
-	it := a.start(g, journey, e.due)
-	it.user = -1
-	if n := len(a.clients); n > 0 {
-		it.client = a.clients[n-1]
-		a.clients = a.clients[:n-1]
+	var it *iteration
+	if n := len(a.spare); n > 0 {
+		it = a.spare[n-1]
+		a.spare = a.spare[:n-1]
 	} else {
-		it.client = a.client()
+		it = &iteration{user: -1}
 	}
-	return &task{iteration: it, due: e.due, phase: phase}
+	a.start(it, g, journey, e.due)
+	return task{iteration: it, due: e.due, phase: phase}
 }
 
 // turn starts an iteration of a user, if it is active now.
-func (a *attack) turn(e event) *task {
+func (a *attack) turn(e event) task {
 	g, u := e.group, e.user
 	if !g.turns.Active(u.index, e.due-g.span.start) {
 		a.scheduleTurn(g, u, e.due)
-		return nil
+		return task{}
 	}
-	if u.client == nil {
-		u.client = a.client()
-	}
-	it := a.start(g, g.pick(a.userSeed(u), u.turns), e.due)
+	it := &u.it
+	it.user, it.owner = u.number, u
+	a.start(it, g, g.pick(a.userSeed(u), u.turns), e.due)
 	u.turns++
-	it.user, it.owner, it.client = u.number, u, u.client
-	return &task{iteration: it, due: e.due, phase: a.phaseAt(e.due)}
+	return task{iteration: it, due: e.due, phase: a.phaseAt(e.due)}
 }
 
 func (a *attack) userSeed(u *user) uint64 { return mix(a.plan.Seed ^ uint64(u.number+1)<<20) }
 
-func (a *attack) start(g *group, journey int, due time.Duration) *iteration {
+// start begins an iteration in it.
+func (a *attack) start(it *iteration, g *group, journey int, due time.Duration) {
 	a.count++
 	a.open++
 	a.peakOpen = max(a.peakOpen, a.open)
 	a.rec.iterations(func(c *Iterations) { c.Planned++; c.Started++ })
-	return &iteration{number: a.count, group: g, journey: journey, began: due}
-}
-
-func (a *attack) client() Client {
-	c := a.newClient()
-	a.made = append(a.made, c)
-	return c
+	it.number, it.group, it.journey, it.step, it.began = a.count, g, journey, 0, due
+	if it.client == nil {
+		it.client = a.newClient()
+		a.made = append(a.made, it.client)
+	}
 }
 
 // follow schedules what comes after an exchange: the next step, or the end of
@@ -352,7 +376,7 @@ func (a *attack) follow(it *iteration, x *Exchange) {
 	})
 	if it.owner == nil {
 		a.arrivals--
-		a.clients = append(a.clients, it.client)
+		a.spare = append(a.spare, it)
 		return
 	}
 	a.nextTurn(it, x.Done)

@@ -8,21 +8,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tcpInfo asks the kernel about a connection; nil when it has no answer.
-func tcpInfo(conn net.Conn) *TCPInfo {
-	var out *TCPInfo
-	control(conn, func(fd uintptr) {
-		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		if err == nil {
-			out = &TCPInfo{
-				TotalRetrans: info.Total_retrans,
-				Lost:         info.Lost,
-				RTT:          time.Duration(info.Rtt) * time.Microsecond,
-				RTTVar:       time.Duration(info.Rttvar) * time.Microsecond,
-			}
-		}
-	})
-	return out
+// socket asks the kernel about one connection. Its one closure serves every
+// time, so that asking allocates the answer alone.
+type socket struct {
+	raw  syscall.RawConn
+	ask  func(fd uintptr)
+	info *unix.TCPInfo // the last answer
+}
+
+// socketOf returns the socket under conn, also under TLS; nil when there is
+// none, of which nothing is known.
+func socketOf(conn net.Conn) *socket {
+	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = t.NetConn()
+	}
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := &socket{raw: raw}
+	s.ask = func(fd uintptr) { s.info, _ = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) }
+	return s
+}
+
+func (s *socket) read() *unix.TCPInfo {
+	if s == nil {
+		return nil
+	}
+	s.info = nil
+	_ = s.raw.Control(s.ask) // fails when closed
+	return s.info
+}
+
+// tcpInfo returns what the kernel knows; nil when it has no answer.
+func (s *socket) tcpInfo() *TCPInfo {
+	info := s.read()
+	if info == nil {
+		return nil
+	}
+	return &TCPInfo{
+		TotalRetrans: info.Total_retrans,
+		Lost:         info.Lost,
+		RTT:          time.Duration(info.Rtt) * time.Microsecond,
+		RTTVar:       time.Duration(info.Rttvar) * time.Microsecond,
+	}
 }
 
 // established is TCP_ESTABLISHED of the kernel: neither side has closed.
@@ -31,26 +64,7 @@ const established = 1
 // peerClosed reports whether the other side has closed an idle connection. The
 // state tells, whatever else is still to be read: TLS says goodbye before it
 // closes, and sends session tickets unasked.
-func peerClosed(conn net.Conn) bool {
-	closed := false
-	control(conn, func(fd uintptr) {
-		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		closed = err == nil && info.State != established
-	})
-	return closed
-}
-
-func control(conn net.Conn, f func(fd uintptr)) {
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = t.NetConn()
-	}
-	sc, ok := conn.(syscall.Conn)
-	if !ok {
-		return
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = raw.Control(f)
+func (s *socket) peerClosed() bool {
+	info := s.read()
+	return info != nil && info.State != established
 }

@@ -4,9 +4,12 @@ package loadgen
 
 import "net"
 
-// tcpInfo is read on Linux only.
-func tcpInfo(net.Conn) *TCPInfo { return nil }
+// socket asks the kernel about a connection on Linux only; elsewhere a stale
+// connection shows as a reset.
+type socket struct{}
 
-// peerClosed is found out on Linux only; elsewhere a stale connection shows as
-// a reset.
-func peerClosed(net.Conn) bool { return false }
+func socketOf(net.Conn) *socket { return nil }
+
+func (*socket) tcpInfo() *TCPInfo { return nil }
+
+func (*socket) peerClosed() bool { return false }

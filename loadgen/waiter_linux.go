@@ -3,6 +3,7 @@ package loadgen
 import (
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,11 @@ import (
 type fdWaiter struct {
 	file *os.File
 	buf  [8]byte
+
+	// The same values serve every time, so that arming allocates nothing.
+	conn   syscall.RawConn
+	spec   unix.ItimerSpec
+	settle func(fd uintptr)
 }
 
 func newFDWaiter() (waiter, error) {
@@ -20,7 +26,12 @@ func newFDWaiter() (waiter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("timerfd_create: %w", err)
 	}
-	return &fdWaiter{file: os.NewFile(uintptr(fd), "timerfd")}, nil
+	w := &fdWaiter{file: os.NewFile(uintptr(fd), "timerfd")}
+	if w.conn, err = w.file.SyscallConn(); err != nil {
+		return nil, fmt.Errorf("timerfd: %w", err)
+	}
+	w.settle = func(fd uintptr) { _ = unix.TimerfdSettime(int(fd), 0, &w.spec, nil) }
+	return w, nil
 }
 
 func (w *fdWaiter) wait() error {
@@ -30,12 +41,8 @@ func (w *fdWaiter) wait() error {
 
 func (w *fdWaiter) arm(after time.Duration) {
 	// A zero value would disarm the timer.
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(after, 1)))}
-	conn, err := w.file.SyscallConn()
-	if err != nil {
-		return // closed
-	}
-	_ = conn.Control(func(fd uintptr) { _ = unix.TimerfdSettime(int(fd), 0, &spec, nil) })
+	w.spec.Value = unix.NsecToTimespec(int64(max(after, 1)))
+	_ = w.conn.Control(w.settle) // fails when closed
 }
 
 func (w *fdWaiter) close() { _ = w.file.Close() }

@@ -77,7 +77,11 @@ func keyMeant(name string, keys []key) string {
 		"users": {"phases", "load"}, "vus": {"users", "phases"}, "spawn_rate": {"users", "phases"}, "target": {"users"},
 		"rate": {"phases", "load"}, "rps": {"rate", "phases"}, "qps": {"rate", "phases"},
 		"header": {"headers"}, "uri": {"path"}, "assert": {"expect"}, "checks": {"expect"}, "status": {"expect"},
-		"slo": {"thresholds"}, "objectives": {"thresholds"}, "graceful_stop": {"drain"},
+		"insecure": {"tls"}, "skip_verify": {"insecure", "tls"}, "insecure_skip_tls_verify": {"insecure", "tls"},
+		"ca": {"root_certs", "tls"}, "cacert": {"root_certs", "tls"}, "sni": {"server_name", "tls"}, "certificate": {"cert", "tls"},
+		"no_connection_reuse": {"keepalive"}, "keep_alive": {"keepalive"}, "http_proxy": {"proxy"}, "h2": {"http2"}, "h2c": {"http2"},
+		"file": {"body_file"},
+		"slo":  {"thresholds"}, "objectives": {"thresholds"}, "graceful_stop": {"drain"},
 	}
 	for _, o := range other[strings.ToLower(name)] {
 		if reader(keys, o) != nil {

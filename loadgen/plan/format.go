@@ -67,6 +67,7 @@ func (w *writer) settings(p *loadgen.Plan) {
 	if p.TraceShare != defaultTraceShare {
 		w.line(0, "trace_share: %s", decimal(p.TraceShare))
 	}
+	w.transport(&p.Transport)
 }
 
 func (w *writer) journeys(p *loadgen.Plan) {
@@ -104,7 +105,7 @@ func (w *writer) steps(level int, steps []loadgen.Step) {
 
 func (w *writer) step(level int, st *loadgen.Step) {
 	short := st.Method + " " + st.Path
-	simple := st.Name == short && len(st.Headers) == 0 && st.Body == "" && st.Think == nil &&
+	simple := st.Name == short && len(st.Headers) == 0 && st.Body == "" && st.BodyFile == "" && st.Think == nil &&
 		len(st.Expect.Status) == 0 && st.Expect.Body == ""
 	if simple {
 		w.line(level, "- %s", quote(short))
@@ -121,6 +122,9 @@ func (w *writer) step(level int, st *loadgen.Step) {
 	}
 	if st.Body != "" {
 		w.line(level+1, "body: %s", quote(st.Body))
+	}
+	if st.BodyFile != "" {
+		w.line(level+1, "body_file: %s", quote(st.BodyFile))
 	}
 	if expect := expectKeys(&st.Expect); len(expect) > 0 {
 		w.line(level+1, "expect: %s", flow(expect))

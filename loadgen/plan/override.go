@@ -48,6 +48,50 @@ type Overrides struct {
 	Host       string         // -H, --host
 	Seed       *uint64        // --seed
 	TraceShare *float64       // --trace-share, 0..1
+	Transport  TransportOverrides
+}
+
+// TransportOverrides are what a command line says of how requests travel.
+type TransportOverrides struct {
+	Insecure  *bool             // --insecure
+	RootCerts string            // --root-certs
+	Cert      string            // --cert
+	Key       string            // --key
+	ConnectTo map[string]string // --connect-to
+	Proxy     string            // --proxy
+	KeepAlive *bool             // --keepalive
+	Cookies   *bool             // --cookies
+	HTTP2     *bool             // --http2
+	MaxBody   *int64            // --max-body, bytes
+}
+
+func (o *TransportOverrides) apply(tr loadgen.Transport) loadgen.Transport {
+	for _, f := range []struct {
+		given *bool
+		to    *bool
+	}{{o.Insecure, &tr.TLS.Insecure}, {o.Cookies, &tr.Cookies}, {o.HTTP2, &tr.HTTP2}} {
+		if f.given != nil {
+			*f.to = *f.given
+		}
+	}
+	for _, f := range []struct {
+		given string
+		to    *string
+	}{{o.RootCerts, &tr.TLS.RootCerts}, {o.Cert, &tr.TLS.Cert}, {o.Key, &tr.TLS.Key}, {o.Proxy, &tr.Proxy}} {
+		if f.given != "" {
+			*f.to = f.given
+		}
+	}
+	if o.KeepAlive != nil {
+		tr.NoKeepAlive = !*o.KeepAlive
+	}
+	if o.ConnectTo != nil {
+		tr.ConnectTo = o.ConnectTo
+	}
+	if o.MaxBody != nil {
+		tr.MaxBody = *o.MaxBody
+	}
+	return tr
 }
 
 // Apply returns a plan with the overrides; p is not changed.
@@ -94,6 +138,7 @@ func (o Overrides) Apply(p *loadgen.Plan) (*loadgen.Plan, error) {
 	if o.TraceShare != nil {
 		out.TraceShare = *o.TraceShare
 	}
+	out.Transport = o.Transport.apply(p.Transport)
 	if o.Think != nil {
 		out.Think = *o.Think
 		if !hasUsers(&out) {

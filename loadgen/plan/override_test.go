@@ -265,3 +265,43 @@ func level(r *loadgen.Ramp, at, d time.Duration) float64 {
 	}
 	return r.At(at, d)
 }
+
+// What a command line says of the transport goes over what the plan says, and
+// what it does not say stays.
+func TestTransportOverrides(t *testing.T) {
+	p, err := plan.Parse("x.yaml", []byte("target: https://a.test\nphases: [{name: a, users: 1, for: 1s}]\nsteps: [GET /]\n"+
+		"tls: {insecure: true, min_version: 1.3}\nhttp2: true\nmax_body: 1KiB\nconnect_to: {':': '127.0.0.1:1'}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes, no, size := true, false, int64(7)
+	connect, err := plan.ParseConnectTo([]string{"a.test:443:[::1]:8443", "::127.0.0.1:2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := plan.Overrides{Transport: plan.TransportOverrides{
+		Insecure: &no, RootCerts: "ca.pem", Cert: "c.pem", Key: "k.pem", ConnectTo: connect, KeepAlive: &no, Cookies: &yes, HTTP2: &no, MaxBody: &size,
+	}}.Apply(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := loadgen.Transport{
+		TLS:       loadgen.TLS{RootCerts: "ca.pem", Cert: "c.pem", Key: "k.pem", MinVersion: "1.3"},
+		ConnectTo: map[string]string{"a.test:443": "[::1]:8443", ":": "127.0.0.1:2"},
+		Cookies:   true, NoKeepAlive: true, MaxBody: 7,
+	}
+	if !reflect.DeepEqual(got.Transport, want) {
+		t.Errorf("got %+v\nwant %+v", got.Transport, want)
+	}
+	if got, err = (plan.Overrides{}).Apply(p); err != nil || !reflect.DeepEqual(got.Transport, p.Transport) {
+		t.Errorf("without flags %+v, %v", got.Transport, err)
+	}
+	if _, err = (plan.Overrides{Transport: plan.TransportOverrides{Proxy: "http://127.0.0.1:3128"}}).Apply(p); err == nil {
+		t.Error("a proxy over a plan with connect_to")
+	}
+	for _, text := range []string{"", "a:1", "a:1:b", "a:1:b:2:", "[::1]:1"} {
+		if got, err := plan.ParseConnectTo([]string{text}); err == nil {
+			t.Errorf("%q reads as %v", text, got)
+		}
+	}
+}

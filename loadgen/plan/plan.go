@@ -63,20 +63,21 @@ type decoder struct {
 func (d *decoder) decode(root *node) error {
 	p := &d.plan
 	d.phases, d.journeys = map[string]int{}, map[string]int{}
-	err := d.object(root, "a plan",
-		key{"name", d.name("name", &p.Name)},
-		key{"target", d.target},
-		key{"think", d.think(&p.Think)},
-		key{"phases", func(n *node) error { return d.each(n, "phases", "{name: steady, users: 10, for: 30s}", d.phase) }},
-		key{"steps", d.topSteps},
-		key{"journeys", d.topJourneys},
-		key{"thresholds", func(n *node) error { return d.each(n, "thresholds", "p99 < 25ms", d.threshold) }},
-		key{"seed", d.scalar("seed", d.seed)},
-		key{"timeout", d.duration("timeout", &p.Timeout)},
-		key{"drain", d.duration("drain", &p.Drain)},
-		key{"max_in_flight", d.scalar("max_in_flight", d.maxInFlight)},
-		key{"trace_share", d.scalar("trace_share", d.traceShare)},
-	)
+	keys := []key{
+		{"name", d.name("name", &p.Name)},
+		{"target", d.target},
+		{"think", d.think(&p.Think)},
+		{"phases", func(n *node) error { return d.each(n, "phases", "{name: steady, users: 10, for: 30s}", d.phase) }},
+		{"steps", d.topSteps},
+		{"journeys", d.topJourneys},
+		{"thresholds", func(n *node) error { return d.each(n, "thresholds", "p99 < 25ms", d.threshold) }},
+		{"seed", d.scalar("seed", d.seed)},
+		{"timeout", d.duration("timeout", &p.Timeout)},
+		{"drain", d.duration("drain", &p.Drain)},
+		{"max_in_flight", d.scalar("max_in_flight", d.maxInFlight)},
+		{"trace_share", d.scalar("trace_share", d.traceShare)},
+	}
+	err := d.object(root, "a plan", append(keys, d.transport(&p.Transport)...)...)
 	switch {
 	case err != nil:
 		return err
@@ -99,9 +100,19 @@ func (d *decoder) check(root *node, p loadgen.Plan) error {
 		}
 	}
 	if err != nil {
-		return d.at(root, "%v", err)
+		return d.at(root.about(err.Error()), "%v", err)
 	}
 	return nil
+}
+
+// about returns the key that a message begins with, or n.
+func (n *node) about(message string) *node {
+	for _, f := range n.fields {
+		if strings.HasPrefix(message, f.key.text+" ") {
+			return f.key
+		}
+	}
+	return n
 }
 
 // checkBut is Plan.Check that lets a missing target pass.
@@ -112,7 +123,7 @@ func checkBut(p loadgen.Plan) error {
 	return p.Check()
 }
 
-const probeTarget = "http://127.0.0.1"
+const probeTarget = "https://127.0.0.1" // which may have tls
 
 // probePlan is a plan that Plan.Check has nothing against. With one part of
 // another plan in it, Check judges that part alone, whose place is known.

@@ -252,7 +252,11 @@ func drawStep(t *rapid.T) loadgen.Step {
 		return st
 	}
 	st.Name = drawName(t, "step")
-	st.Body = rapid.String().Filter(utf8.ValidString).Draw(t, "body")
+	if rapid.Bool().Draw(t, "file") {
+		st.BodyFile = drawName(t, "body file")
+	} else {
+		st.Body = rapid.String().Filter(utf8.ValidString).Draw(t, "body")
+	}
 	for range rapid.IntRange(0, 3).Draw(t, "headers") {
 		if st.Headers == nil {
 			st.Headers = map[string]string{}
@@ -288,6 +292,33 @@ func drawThreshold(t *rapid.T, p loadgen.Plan) loadgen.Threshold {
 	return th
 }
 
+func drawTransport(t *rapid.T, target string) loadgen.Transport {
+	tr := loadgen.Transport{
+		NoKeepAlive: rapid.Bool().Draw(t, "no keepalive"),
+		Cookies:     rapid.Bool().Draw(t, "cookies"),
+		HTTP2:       rapid.Bool().Draw(t, "http2"),
+		MaxBody:     rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(1, 1<<40), rapid.Just(int64(loadgen.DefaultMaxBody)), rapid.Just(int64(3<<30))).Draw(t, "max body"),
+	}
+	switch rapid.IntRange(0, 2).Draw(t, "way") {
+	case 1:
+		tr.Proxy = "http://proxy:3128"
+	case 2:
+		tr.ConnectTo = map[string]string{"example.org:443": "127.0.0.1:8443", ":": "[::1]:80"}
+	}
+	if strings.HasPrefix(target, "http:") || rapid.Bool().Draw(t, "no tls") {
+		return tr
+	}
+	if tr.TLS.Insecure = rapid.Bool().Draw(t, "insecure"); !tr.TLS.Insecure {
+		tr.TLS.RootCerts = drawName(t, "root certs")
+	}
+	if rapid.Bool().Draw(t, "pair") {
+		tr.TLS.Cert, tr.TLS.Key = drawName(t, "cert"), drawName(t, "key")
+	}
+	tr.TLS.ServerName = rapid.SampledFrom([]string{"", "example.org"}).Draw(t, "server name")
+	tr.TLS.MinVersion = rapid.SampledFrom([]string{"", "1.0", "1.3"}).Draw(t, "min version")
+	return tr
+}
+
 // drawPlan draws any plan that Parse can return.
 func drawPlan(t *rapid.T) loadgen.Plan {
 	p := loadgen.Plan{
@@ -300,6 +331,7 @@ func drawPlan(t *rapid.T) loadgen.Plan {
 		MaxInFlight: rapid.IntRange(0, 1_000_000).Draw(t, "max in flight"),
 		TraceShare:  rapid.OneOf(rapid.Just(1.0), rapid.Float64Range(0, 1)).Draw(t, "trace share"),
 	}
+	p.Transport = drawTransport(t, p.Target)
 	names := map[string]bool{}
 	for range rapid.IntRange(1, 4).Draw(t, "phases") {
 		ph := loadgen.Phase{Name: drawName(t, "phase"), For: drawDuration(t, "for", 1), Load: drawLoad(t, true)}

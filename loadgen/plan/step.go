@@ -108,14 +108,19 @@ func (d *decoder) step(n *node) (loadgen.Step, error) {
 			return err
 		}},
 		key{"body", d.text("body", &st.Body)},
+		key{"body_file", d.file("body_file", &st.BodyFile)},
 		key{"expect", func(n *node) error { return d.expect(n, &st.Expect) }},
 		key{"think", func(n *node) error {
 			st.Think = new(loadgen.Think)
 			return d.think(st.Think)(n)
 		}},
 	)
-	if err == nil && st.Path == "" {
+	switch {
+	case err != nil:
+	case st.Path == "":
 		err = d.at(n, "the step has no path: add one, such as path: /profile")
+	case n.has("body") && n.has("body_file"):
+		err = d.at(n, "body and body_file together: a request has one body, so remove one")
 	}
 	return st, err
 }

@@ -32,6 +32,11 @@ type planOptions struct {
 	id, out    string
 	runs       string
 
+	transport                           plan.TransportOverrides
+	connectTo                           []string
+	insecure, keepalive, cookies, http2 bool
+	maxBody                             string
+
 	forwardOTLP, forwardProfiles string
 	links                        readerLinks
 
@@ -55,6 +60,7 @@ func (o *planOptions) registerRun(f *pflag.FlagSet) {
 	f.StringVarP(&o.host, "host", "H", "", "base `URL` of the service; without one the bundled target is started")
 	f.Uint64Var(&o.seed, "seed", 0, "of every random choice: same seed, same schedule")
 	f.Float64Var(&o.traceShare, "trace-share", 1, "share of requests whose trace is sampled, 0 to 1")
+	o.registerTransport(f)
 	f.StringVar(&o.id, "id", "", "run id: letters, digits, dots, _ and -; minted when empty")
 	f.StringVar(&o.out, "out", "", "directory of the run (default RUNS/ID)")
 	f.StringVar(&o.admin, "admin", "", "`URL` of the service's admin pages, for flight recordings; their token is in "+names.EnvAdminToken)
@@ -63,6 +69,19 @@ func (o *planOptions) registerRun(f *pflag.FlagSet) {
 	f.StringVar(&o.forwardOTLP, "forward-otlp", "", "pass received OTLP on to the receiver at `URL`, such as http://collector:4318")
 	f.StringVar(&o.forwardProfiles, "forward-profiles", "", "pass received profiles on to the Pyroscope at `URL`, such as http://pyroscope:4040")
 	o.links.register(f)
+}
+
+func (o *planOptions) registerTransport(f *pflag.FlagSet) {
+	f.BoolVar(&o.insecure, "insecure", false, "do not verify the certificate of an https target")
+	f.StringVar(&o.transport.RootCerts, "root-certs", "", "PEM `FILE` of authorities, in place of the system's")
+	f.StringVar(&o.transport.Cert, "cert", "", "PEM `FILE` of the client's certificate, with --key")
+	f.StringVar(&o.transport.Key, "key", "", "PEM `FILE` of its key")
+	f.StringArrayVar(&o.connectTo, "connect-to", nil, "`HOST:PORT:ADDRESS:PORT`: connect to the address in place of the target; can be repeated")
+	f.StringVar(&o.transport.Proxy, "proxy", "", "`URL` of an HTTP proxy, such as http://127.0.0.1:3128")
+	f.BoolVar(&o.keepalive, "keepalive", true, "keep connections; =false opens one for every request")
+	f.BoolVar(&o.cookies, "cookies", false, "keep cookies, for every user apart")
+	f.BoolVar(&o.http2, "http2", false, "speak HTTP/2: over TLS by ALPN, without by prior knowledge")
+	f.StringVar(&o.maxBody, "max-body", "", "largest body of an answer: 64KiB, 16MiB (default 16MiB)")
 }
 
 // plan reads the named plan, a built-in test or a file, and puts the flags
@@ -83,6 +102,9 @@ func (o *planOptions) plan(name string) (*loadgen.Plan, error) {
 	}
 	out, err := over.Apply(p)
 	if err != nil {
+		return nil, usageError{err}
+	}
+	if err := out.CheckFiles(); err != nil {
 		return nil, usageError{err}
 	}
 	return out, nil
@@ -119,6 +141,9 @@ func (o *planOptions) overrides() (plan.Overrides, error) {
 	if o.flags.Changed("trace-share") {
 		v.TraceShare = &o.traceShare
 	}
+	if err := o.transportOverrides(&v.Transport); err != nil {
+		return v, err
+	}
 	if o.runTime != "" {
 		d, err := parseTime(o.runTime)
 		if err != nil {
@@ -145,6 +170,35 @@ func (o *planOptions) overrides() (plan.Overrides, error) {
 		v.Think = &t
 	}
 	return v, nil
+}
+
+func (o *planOptions) transportOverrides(t *plan.TransportOverrides) (err error) {
+	*t = o.transport
+	for _, f := range []struct {
+		name  string
+		value *bool
+		to    **bool
+	}{
+		{"insecure", &o.insecure, &t.Insecure},
+		{"keepalive", &o.keepalive, &t.KeepAlive},
+		{"cookies", &o.cookies, &t.Cookies},
+		{"http2", &o.http2, &t.HTTP2},
+	} {
+		if o.flags.Changed(f.name) {
+			*f.to = f.value
+		}
+	}
+	if t.ConnectTo, err = plan.ParseConnectTo(o.connectTo); err != nil {
+		return fmt.Errorf("--connect-to %w", err)
+	}
+	if o.maxBody != "" {
+		n, err := plan.ParseSize(o.maxBody)
+		if err != nil {
+			return fmt.Errorf("--max-body: %w", err)
+		}
+		t.MaxBody = &n
+	}
+	return nil
 }
 
 // checkForwards checks the addresses that telemetry is passed on to, and those
