@@ -13,9 +13,9 @@ import (
 
 // Row is one figure held against what is right.
 type Row struct {
-	Test string // omission
+	Test string // omission, cause
 	Case string // what was set up
-	What string // p99, sent, ...
+	What string // p99, sent, a tier, ...
 	Want string // the right answer, and how far off it may be
 	Got  string
 	Note string // the formula's figure, or why it may differ
@@ -32,6 +32,14 @@ type Options struct {
 	Full bool
 	// OnStage is told what runs now.
 	OnStage func(string)
+	// Executable is this program, started again as the bundled target; the
+	// running one when empty.
+	Executable string
+	// Causes are the names of the causes to plant, with dashes for spaces; all
+	// when empty.
+	Causes []string
+	// Runs is where recorded runs are left; when empty they are removed.
+	Runs string
 }
 
 type test struct {
@@ -40,7 +48,7 @@ type test struct {
 }
 
 func tests() []test {
-	return []test{{"omission", omission}}
+	return []test{{"omission", omission}, {"cause", plantedCauses}}
 }
 
 // Names lists the tests.

@@ -17,6 +17,8 @@ import (
 
 func selftestCommand(w *world) *cobra.Command {
 	var full bool
+	var runs string
+	var planted []string
 	cmd := &cobra.Command{
 		Use:       "selftest [NAME...]",
 		Short:     "Prove the tool's own accuracy on this machine",
@@ -28,10 +30,13 @@ func selftestCommand(w *world) *cobra.Command {
 			// The next Ctrl-C ends the process.
 			defer context.AfterFunc(ctx, stop)()
 			s := newStyle(w.stdout, w.getenv)
-			rows, err := selftest.Run(ctx, args, selftest.Options{Full: full, OnStage: func(what string) {
+			rows, err := selftest.Run(ctx, args, selftest.Options{Full: full, Runs: runs, Causes: planted, OnStage: func(what string) {
 				fmt.Fprintln(w.stderr, what+" …")
 			}})
 			if _, ok := errors.AsType[*selftest.UnknownTestError](err); ok {
+				return usageError{err}
+			}
+			if _, ok := errors.AsType[*selftest.UnknownCauseError](err); ok {
 				return usageError{err}
 			}
 			if ctx.Err() != nil {
@@ -45,6 +50,8 @@ func selftestCommand(w *world) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "run the long form")
+	cmd.Flags().StringSliceVar(&planted, "cause", nil, "`NAME` of a cause to plant, again for more: "+strings.Join(selftest.CauseNames(), ", "))
+	cmd.Flags().StringVar(&runs, "runs", "", "`directory` that keeps the runs which cause records; without one they are removed")
 	return cmd
 }
 

@@ -60,6 +60,18 @@ type Part struct {
 // Delta returns the difference in seconds.
 func (p *Part) Delta() float64 { return p.Slow - p.Typical }
 
+// Compared returns the numbers of the exchanges that were compared.
+func (c *Cohort) Compared() (slow, typical []uint64) {
+	numbers := func(of []*Breakdown) []uint64 {
+		all := make([]uint64, 0, len(of))
+		for _, b := range of {
+			all = append(all, b.Exchange.N)
+		}
+		return all
+	}
+	return numbers(c.slow), numbers(c.typical)
+}
+
 // cohorts compares slow and typical requests step by step, those with most
 // extra time first. Requests during a stall are left out: they tell of that.
 func (f *facts) cohorts() []*Cohort {
