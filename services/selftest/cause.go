@@ -102,7 +102,7 @@ const (
 // little.
 func causePlan(seed uint64, d time.Duration) loadgen.Plan {
 	return loadgen.Plan{
-		Name: "cause", Seed: seed,
+		Name: "cause", Seed: seed, TraceShare: 1,
 		Phases: []loadgen.Phase{{Name: "steady", For: d, Load: loadgen.Load{
 			Rate: loadgen.Constant(causeRate), Arrivals: loadgen.Poisson,
 		}}},

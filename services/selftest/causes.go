@@ -99,25 +99,27 @@ func cpuBound(d draw) planting {
 	return p
 }
 
-// saturation asks for more than the target can do, for a second.
+// saturation asks for more than the target can do, for a second. Its requests
+// compute and allocate nothing: the collector would want its part of the CPU.
 func saturation(d draw) planting {
-	rate := 250 + float64(d.IntN(100))
-	const ms = 6
-	return planting{
-		what: fmt.Sprintf("%d ms of CPU a request at %.0f/s for 1 s", ms, rate),
-		plan: func(p *loadgen.Plan) {
-			whole := p.Duration()
-			at := func(name string, d time.Duration, rate float64) loadgen.Phase {
-				return loadgen.Phase{Name: name, For: d, Load: loadgen.Load{Rate: loadgen.Constant(rate), Arrivals: loadgen.Poisson}}
-			}
-			p.Phases = []loadgen.Phase{at("steady", whole*3/4-time.Second, causeRate/2), at("peak", time.Second, rate), at("rest", whole/4, causeRate/2)}
-			p.Journeys[0].Steps[0].Path = fmt.Sprintf("/workloads/cpu?ms=%d", ms)
-		},
-		right: answer{
-			client: []string{"wait"}, server: []string{"gap", "self.unknown", "cpu_saturated"},
-			states: []string{"gap", "self.runnable", "self.descheduled", "cpu_saturated"},
-		},
+	const work = 8 * time.Millisecond
+	rate := float64(280 + d.IntN(80))
+	p := of(fault(faults.CPU, int64(work), 1))
+	p.additive = false
+	p.what = fmt.Sprintf("%s of CPU a request, %.0f/s for 1 s", work, rate)
+	p.plan = func(p *loadgen.Plan) {
+		whole := p.Duration()
+		at := func(name string, d time.Duration, rate float64) loadgen.Phase {
+			return loadgen.Phase{Name: name, For: d, Load: loadgen.Load{Rate: loadgen.Constant(rate), Arrivals: loadgen.Poisson}}
+		}
+		p.Phases = []loadgen.Phase{at("steady", whole*3/4-time.Second, causeRate/2), at("peak", time.Second, rate), at("rest", whole/4, causeRate/2)}
+		p.Journeys[0].Steps[0].Path = "/workloads/wait?ms=0"
 	}
+	p.right = answer{
+		client: []string{"wait"}, server: []string{"gap", "self.unknown", "cpu_saturated"},
+		states: []string{"gap", "self.runnable", "self.descheduled", "cpu_saturated"},
+	}
+	return p
 }
 
 func collection(d draw) planting {
@@ -157,7 +159,8 @@ func fullQueue(d draw) planting {
 	)
 	p.additive = false
 	p.right = answer{
-		client: []string{"connect", "wait", "connections"}, server: []string{"connect", "gap", "connections"}, states: []string{"connect", "gap", "connections"},
+		client: []string{"connect", "wait", "connections", "stall"}, server: []string{"connect", "gap", "connections", "stall"},
+		states: []string{"connect", "gap", "connections", "stall"},
 	}
 	return p
 }
