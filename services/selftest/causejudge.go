@@ -122,6 +122,11 @@ func (j *judge) judge(most signal.Tier, out *bench.Outcome) Row {
 			row.OK, verdict = false, "off: "+bad
 		}
 	}
+	for _, id := range j.each {
+		if row.OK && rests == signal.T3 && !slices.Contains(ids(named), id) {
+			row.OK, verdict = false, id+" is not named"
+		}
+	}
 	if row.OK && most == signal.T3 && j.place != nil && !slices.ContainsFunc(named, j.place) {
 		row.OK, verdict = false, "no place"
 	}

@@ -15,7 +15,7 @@ import (
 // nothing and may be long; what computes must leave the others their CPU.
 const (
 	shortWait, longWait = 80 * time.Millisecond, 160 * time.Millisecond
-	shortWork, longWork = 50 * time.Millisecond, 80 * time.Millisecond
+	shortWork, longWork = 40 * time.Millisecond, 60 * time.Millisecond
 )
 
 // causes lists what is planted.
@@ -102,8 +102,8 @@ func cpuBound(d draw) planting {
 // saturation asks for more than the target can do, for a second. Its requests
 // compute and allocate nothing: the collector would want its part of the CPU.
 func saturation(d draw) planting {
-	const work = 8 * time.Millisecond
-	rate := float64(280 + d.IntN(80))
+	const work = 6 * time.Millisecond
+	rate := float64(400 + d.IntN(100))
 	p := of(fault(faults.CPU, int64(work), 1))
 	p.additive = false
 	p.what = fmt.Sprintf("%s of CPU a request, %.0f/s for 1 s", work, rate)
@@ -112,7 +112,8 @@ func saturation(d draw) planting {
 		at := func(name string, d time.Duration, rate float64) loadgen.Phase {
 			return loadgen.Phase{Name: name, For: d, Load: loadgen.Load{Rate: loadgen.Constant(rate), Arrivals: loadgen.Poisson}}
 		}
-		p.Phases = []loadgen.Phase{at("steady", whole*3/4-time.Second, causeRate/2), at("peak", time.Second, rate), at("rest", whole/4, causeRate/2)}
+		usual := max(causeRate/2, 900/(whole-time.Second).Seconds()) // enough for a tail to be told
+		p.Phases = []loadgen.Phase{at("steady", whole*3/4-time.Second, usual), at("peak", time.Second, rate), at("rest", whole/4, usual)}
 		p.Journeys[0].Steps[0].Path = "/workloads/wait?ms=0"
 	}
 	p.right = answer{
@@ -221,11 +222,15 @@ func networkDelay(d draw) planting {
 	}
 }
 
-// lockAndSleep plants two causes, each for half of the slow requests.
+// lockAndSleep plants two causes, each for half of the slow requests. It sends
+// more than the other causes do: with 30 slow requests, chance alone would give
+// one of the two a third of them.
 func lockAndSleep(d draw) planting {
-	amount, share := int64(d.amount(shortWait, longWait)), d.share()/2
-	share = float64(int(share*1e4)) / 1e4
+	const rate = 400.0
+	d.requests *= rate / causeRate
+	amount, share := int64(d.amount(shortWait, longWait)), float64(int(d.share()/2*1e4))/1e4
 	p := of(fault(faults.Lock, amount, share), fault(faults.Sleep, amount, share))
+	p.plan = func(p *loadgen.Plan) { p.Phases[0].Rate = loadgen.Constant(rate) }
 	p.right = inHandler("self.sync", "self.sleep")
 	p.each = map[faults.Knob]string{faults.Lock: "self.sync", faults.Sleep: "self.sleep"}
 	return p
