@@ -95,11 +95,11 @@ type causeTest struct {
 	dir string // of the runs
 }
 
-// all plants every cause once a seed.
+// all plants every cause once with each seed.
 func (t causeTest) all(ctx context.Context, of []cause, seeds int, d time.Duration) ([]Row, error) {
 	var rows []Row
-	for _, c := range of {
-		for seed := range seeds {
+	for seed := range seeds {
+		for _, c := range of {
 			r, err := t.settle(ctx, c, uint64(seed)+1, d)
 			rows = append(rows, r...)
 			if err != nil || ctx.Err() != nil {
@@ -151,7 +151,21 @@ func (t causeTest) once(ctx context.Context, c cause, seed uint64, d time.Durati
 		row.Test, row.Case = "cause", what
 		rows = append(rows, row)
 	}
+	t.OnStage(said(rows))
 	return rows, nil
+}
+
+// said is what was found at each tier, in one line.
+func said(rows []Row) string {
+	var tiers []string
+	for _, r := range rows {
+		mark := "not right: "
+		if r.OK {
+			mark = ""
+		}
+		tiers = append(tiers, fmt.Sprintf("%s %s%s", r.What, mark, r.Got))
+	}
+	return "found: " + strings.Join(tiers, ", ")
 }
 
 // recorded is a run with the log of what was planted.

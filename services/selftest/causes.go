@@ -99,21 +99,22 @@ func cpuBound(d draw) planting {
 	return p
 }
 
-// saturation asks for more than the target can do, for a second. Its requests
+// saturation asks for more than the target can do, for a tenth of the run. Its requests
 // compute and allocate nothing: the collector would want its part of the CPU.
 func saturation(d draw) planting {
 	const work = 6 * time.Millisecond
 	rate := float64(400 + d.IntN(100))
 	p := of(fault(faults.CPU, int64(work), 1))
 	p.additive = false
-	p.what = fmt.Sprintf("%s of CPU a request, %.0f/s for 1 s", work, rate)
+	p.what = fmt.Sprintf("%s of CPU a request, %.0f/s for a tenth of the run", work, rate)
 	p.plan = func(p *loadgen.Plan) {
 		whole := p.Duration()
+		peak := whole / 10
 		at := func(name string, d time.Duration, rate float64) loadgen.Phase {
 			return loadgen.Phase{Name: name, For: d, Load: loadgen.Load{Rate: loadgen.Constant(rate), Arrivals: loadgen.Poisson}}
 		}
-		usual := max(causeRate/2, 900/(whole-time.Second).Seconds()) // enough for a tail to be told
-		p.Phases = []loadgen.Phase{at("steady", whole*3/4-time.Second, usual), at("peak", time.Second, rate), at("rest", whole/4, usual)}
+		usual := max(causeRate/2, 900/(whole-peak).Seconds()) // enough for a tail to be told
+		p.Phases = []loadgen.Phase{at("steady", whole*3/4-peak, usual), at("peak", peak, rate), at("rest", whole/4, usual)}
 		p.Journeys[0].Steps[0].Path = "/workloads/wait?ms=0"
 	}
 	p.right = answer{

@@ -11,6 +11,7 @@ import (
 const (
 	idleShare       = 0.7 // of the target's cores: with less in use, CPU is not what is short
 	boundShare      = 0.5 // of the handlers' time in one kind of waiting
+	readyShare      = 0.1 // of the handlers' time, ready and not let: from here on CPU is short
 	fewestTimelines = 30  // timelines
 )
 
@@ -123,6 +124,10 @@ func lockBound(f *facts) ([]signal.Finding, string) {
 		share := sum[c].Seconds() / own
 		if !(share >= boundShare) {
 			continue
+		}
+		if ready := sum[SelfRunnable].Seconds() / own; ready >= readyShare {
+			return nil, fmt.Sprintf("%s of the handlers' own time is %s, but for %s they were ready and not let: CPU is short, and who holds a lock or a place waits for it too",
+				percent(share), c.phrase(), percent(ready))
 		}
 		finding := signal.Finding{
 			Title: "Handlers spend their time " + c.phrase(), Severity: signal.Notice, Confidence: signal.Strong, Component: c.String(), Warnings: f.shared(),

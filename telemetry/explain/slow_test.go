@@ -154,6 +154,10 @@ func slowCases() []ruleCase {
 		{"F9", "lock", false, of(lock)},
 		{"F9", "assist at T1", false, of(gc, to(signal.T1))},
 		{"F12", "every request in a pool", true, of(planted{1, 40 * ms, blockedIn(signal.BlockChan, "example.com/shop/stock.(*Pool).Take", 17)})},
+		{"F12", "every request in a pool, and ready for long", false, of(planted{1, 40 * ms, func(tl *signal.Timeline, x *loadgen.Exchange, d time.Duration) time.Duration {
+			tl.Runnable += int64(d / 4)
+			return blockedIn(signal.BlockChan, "example.com/shop/stock.(*Pool).Take", 17)(tl, x, d*3/4)
+		}})},
 		{"F12", "few requests in a lock", false, of(lock)},
 		{"F12", "no timelines", false, of(lock, to(signal.T1))},
 		{"F25", "stop of a second", true, later(stressTest, func(at time.Duration) time.Duration {
