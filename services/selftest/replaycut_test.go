@@ -33,7 +33,7 @@ func TestCutRecordedRuns(t *testing.T) {
 		t.Skip("needs -cut DIR")
 	}
 	for name := range replays() {
-		found, err := filepath.Glob(filepath.Join(*cutFrom, name+"-*"))
+		found, err := filepath.Glob(filepath.Join(*cutFrom, name+"-[0-9]*"))
 		if err != nil || len(found) == 0 {
 			t.Errorf("%s: no run in %s", name, *cutFrom)
 			continue

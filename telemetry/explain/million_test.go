@@ -99,6 +99,10 @@ func TestAMillionRequests(t *testing.T) {
 	if len(found) != 1 || found[0].Component != explain.SelfSync.String() {
 		t.Errorf("F8 says %+v (%s), want the lock", found, why)
 	}
+	// Two thirds of the kept exchanges waited for the lock, of all one in fifty.
+	if found, _ := rule(out, "F12"); len(found) > 0 {
+		t.Errorf("F12 says %s", found[0].Claim)
+	}
 }
 
 // peakMemory returns the most memory that the process held while f ran.
