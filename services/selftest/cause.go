@@ -1,11 +1,14 @@
 package selftest
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/services/target/faults"
+	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/explain"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
@@ -15,6 +18,34 @@ import (
 // what each lower tier would have told. What the findings name is compared by
 // the id of the component, and its time with what the planted code itself
 // measured, request by request.
+
+// Bench is what carries out a run of the bundled target. Services do not import
+// each other: whoever runs the test hands it in.
+type Bench struct {
+	// Run records a run and explains it.
+	Run func(context.Context, Recording) (Recorded, error)
+	// Explain explains the run in a directory by no more than a tier tells.
+	Explain func(dir string, most signal.Tier) (Recorded, error)
+}
+
+// Recording is a run to be recorded.
+type Recording struct {
+	Plan    loadgen.Plan // without a target: that is the bundled one
+	ID, Dir string
+	Faults  faults.Set
+	// Via, when set, is given the target's base URL and returns the one that the
+	// load goes to.
+	Via func(target string) (string, error)
+	// OnStart, when set, is called when the load is about to begin.
+	OnStart func()
+}
+
+// Recorded is a run that was recorded, and what is said of it.
+type Recorded struct {
+	Run       *archive.Run
+	Explained explain.Output
+	Injected  faults.Book // whom the faults befell; only when it has just been recorded
+}
 
 // cause is one thing that can be planted.
 type cause struct {

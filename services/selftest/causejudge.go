@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
-	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/telemetry/explain"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -89,7 +88,7 @@ func (j *judge) mean(of []uint64) (all float64, each map[faults.Knob]float64, wa
 
 // judge says whether what is said at a tier is right, silent or wrong. At the
 // highest tier silence is not enough.
-func (j *judge) judge(most signal.Tier, out *bench.Outcome) Row {
+func (j *judge) judge(most signal.Tier, out Recorded) Row {
 	rests := most // what the comparison of slow requests rests on
 	var cohort *explain.Cohort
 	if all := out.Explained.Cohorts; len(all) > 0 && all[0].Why == "" {

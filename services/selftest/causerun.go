@@ -2,6 +2,7 @@ package selftest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -13,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -23,6 +23,9 @@ import (
 const causeAttempts = 3
 
 func plantedCauses(ctx context.Context, o Options) ([]Row, error) {
+	if o.Bench.Run == nil || o.Bench.Explain == nil {
+		return nil, errors.New("there is nothing that records runs: set Options.Bench")
+	}
 	t := causeTest{Options: o, dir: o.Runs}
 	if t.dir == "" {
 		dir, err := os.MkdirTemp("", "taillight-cause-")
@@ -143,7 +146,7 @@ func (t causeTest) once(ctx context.Context, c cause, seed uint64, d time.Durati
 	j := newJudge(p, run)
 	var rows []Row
 	for _, most := range []signal.Tier{signal.T0, signal.T1, signal.T2, signal.T3} {
-		again, err := bench.ExplainAgain(run.dir, most)
+		again, err := t.Bench.Explain(run.dir, most)
 		if err != nil {
 			return rows, fmt.Errorf("%s: %w", what, err)
 		}
@@ -171,7 +174,7 @@ func said(rows []Row) string {
 // recorded is a run with the log of what was planted.
 type recorded struct {
 	dir  string
-	out  *bench.Outcome
+	out  Recorded
 	hits []faults.Hit
 }
 
@@ -181,24 +184,21 @@ func (t causeTest) record(ctx context.Context, c cause, p planting, seed uint64,
 		p.plan(&plan)
 	}
 	id := fmt.Sprintf("%s-%d-%d", dashed(c.name), seed, try)
-	cfg := bench.Config{
-		Plan: plan, ID: id, Dir: filepath.Join(t.dir, id), Executable: t.Executable, Version: "selftest",
-		Faults: faults.Set{Seed: seed, Faults: p.faults}, Cut: ctx.Done(),
-	}
+	r := Recording{Plan: plan, ID: id, Dir: filepath.Join(t.dir, id), Faults: faults.Set{Seed: seed, Faults: p.faults}}
 	if p.delay != nil {
-		cfg.Via = p.delay.via
+		r.Via = p.delay.via
 		defer p.delay.close()
 	}
 	if p.starve {
 		var hungry starvation
-		cfg.OnStart = func(bench.Started) { hungry.begin() }
+		r.OnStart = hungry.begin
 		defer hungry.end()
 	}
-	out, err := bench.Run(ctx, cfg)
+	out, err := t.Bench.Run(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	run := &recorded{dir: cfg.Dir, out: out, hits: out.Injected.Hits}
+	run := &recorded{dir: r.Dir, out: out, hits: out.Injected.Hits}
 	if p.delay != nil {
 		run.hits = append(run.hits, p.delay.log.Book().Hits...)
 	}

@@ -2,6 +2,7 @@ package selftest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,12 +63,7 @@ func inShop(f signal.Finding) bool {
 }
 
 func evidence(f signal.Finding, accept func(signal.Evidence) bool) bool {
-	for _, e := range f.Evidence {
-		if accept(e) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.Evidence, accept)
 }
 
 func fault(k faults.Knob, amount int64, share float64) faults.Fault {

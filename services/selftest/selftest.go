@@ -32,9 +32,8 @@ type Options struct {
 	Full bool
 	// OnStage is told what runs now.
 	OnStage func(string)
-	// Executable is this program, started again as the bundled target; the
-	// running one when empty.
-	Executable string
+	// Bench records the runs of cause, which needs it.
+	Bench Bench
 	// Causes are the names of the causes to plant, with dashes for spaces; all
 	// when empty.
 	Causes []string
