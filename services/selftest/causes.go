@@ -15,7 +15,7 @@ import (
 // Bounds of the amounts that are drawn. What is waited for costs the machine
 // nothing and may be long; what computes must leave the others their CPU.
 const (
-	shortWait, longWait = 80 * time.Millisecond, 160 * time.Millisecond
+	shortWait, longWait = 150 * time.Millisecond, 300 * time.Millisecond
 	shortWork, longWork = 40 * time.Millisecond, 60 * time.Millisecond
 )
 
@@ -95,22 +95,30 @@ func cpuBound(d draw) planting {
 	return p
 }
 
-// saturation asks for more than the target can do, for a tenth of the run. Its requests
-// compute and allocate nothing: the collector would want its part of the CPU.
+// saturation has users come for a moment, again and again, who ask for more
+// than the target can do. Their requests compute and allocate nothing: the
+// collector would want its part of the CPU.
 func saturation(d draw) planting {
-	const work = 6 * time.Millisecond
-	rate := float64(400 + d.IntN(100))
+	const (
+		work   = 6 * time.Millisecond
+		think  = 30 * time.Millisecond
+		few    = 3
+		crowds = 5
+		crowd  = 8 // times shorter than from one to the next
+	)
+	many := 30 + d.IntN(20)
 	p := of(fault(faults.CPU, int64(work), 1))
 	p.additive = false
-	p.what = fmt.Sprintf("%s of CPU a request, %.0f/s for a tenth of the run", work, rate)
+	p.what = fmt.Sprintf("%s of CPU a request, %d times %d users", work, crowds, many)
 	p.plan = func(p *loadgen.Plan) {
-		whole := p.Duration()
-		peak := whole / 10
-		at := func(name string, d time.Duration, rate float64) loadgen.Phase {
-			return loadgen.Phase{Name: name, For: d, Load: loadgen.Load{Rate: loadgen.Constant(rate), Arrivals: loadgen.Poisson}}
+		each := p.Duration() / crowds
+		p.Think = loadgen.Think{Kind: loadgen.ThinkConstant, Min: think, Max: think}
+		p.Phases = nil
+		for i := range crowds {
+			p.Phases = append(p.Phases,
+				loadgen.Phase{Name: fmt.Sprintf("calm %d", i+1), For: each - each/crowd, Load: loadgen.Load{Users: loadgen.Constant(few)}},
+				loadgen.Phase{Name: fmt.Sprintf("crowd %d", i+1), For: each / crowd, Load: loadgen.Load{Users: loadgen.Constant(float64(many))}})
 		}
-		usual := max(causeRate/2, 900/(whole-peak).Seconds()) // enough for a tail to be told
-		p.Phases = []loadgen.Phase{at("steady", whole*3/4-peak, usual), at("peak", peak, rate), at("rest", whole/4, usual)}
 		p.Journeys[0].Steps[0].Path = "/workloads/wait?ms=0"
 	}
 	p.right = answer{
