@@ -173,6 +173,12 @@ func slowCases() []ruleCase {
 			}
 			return 0
 		})},
+		{"F25", "late answers after the load's end", false, later(stressTest, func(at time.Duration) time.Duration {
+			if end := 60 * time.Second; at > end-50*ms {
+				return 500 * ms
+			}
+			return 0
+		})},
 		{"F25", "none", false, of(lock)},
 	}
 }

@@ -39,7 +39,8 @@ func (f *facts) findStalls() []stall {
 	var found []stall
 	for i := 1; i < len(xs); i++ {
 		from, to := xs[i-1].Done, xs[i].Done
-		length := to - from
+		// After the load's end fewer and fewer answers are due.
+		length := min(to, f.loadEnd()) - from
 		if length < max(shortestStall, usual) {
 			continue
 		}
@@ -62,6 +63,15 @@ func (f *facts) findStalls() []stall {
 		}
 	}
 	return found
+}
+
+// loadEnd returns when the last phase that ran was over.
+func (f *facts) loadEnd() time.Duration {
+	end := f.result.Elapsed
+	if planned := f.result.Plan.Duration(); planned > 0 {
+		end = min(end, planned)
+	}
+	return end
 }
 
 // answeredByEnd returns the kept answers in the order of their end.
