@@ -187,7 +187,9 @@ func quota(d draw) planting {
 func stopped(d draw) planting {
 	p := of(faults.Fault{Knob: faults.Stall, Amount: int64(d.amount(500*time.Millisecond, 900*time.Millisecond)), Share: 1, Every: 3 * time.Second, After: 2500 * time.Millisecond})
 	p.additive = false
-	p.right = everywhere("stall")
+	// The client alone, and the span of a handler that was stopped too, tell
+	// truly where the time was; what the handler waited for did not hold it.
+	p.right = answer{client: []string{"stall", "wait"}, server: []string{"stall", "gap", "self.unknown"}, states: []string{"stall", "gap"}}
 	return p
 }
 
