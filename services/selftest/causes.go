@@ -103,7 +103,7 @@ func saturation(d draw) planting {
 		work   = 6 * time.Millisecond
 		think  = 30 * time.Millisecond
 		few    = 3
-		crowds = 5
+		crowds = 10
 		crowd  = 8 // times shorter than from one to the next
 	)
 	many := 30 + d.IntN(20)

@@ -84,6 +84,9 @@ func (c *Cohort) spread(mine func(Component) bool) string {
 	if len(largest) > 0 {
 		text += fmt.Sprintf(" (%s); one is named when its interval lies above %s", list(largest), percent(namedShare))
 	}
+	if c.stretches < fewestStretches {
+		text += fmt.Sprintf("; they began within %s of a second or more, which may be one event", plural(int64(c.stretches), "stretch", "stretches"))
+	}
 	return text
 }
 

@@ -147,6 +147,12 @@ func slowCases() []ruleCase {
 		{"F8", "few requests", false, func() explain.Input {
 			return closedRun{users: 5, length: 5 * time.Second, cores: 1, cpu: ms, thinkMin: ms, thinkMax: ms}.run()
 		}},
+		{"F8", "one event", false, later(stressTest, func(at time.Duration) time.Duration {
+			if at/ms%2 == 0 && at > 30*time.Second && at < 32*time.Second {
+				return 200 * ms
+			}
+			return 0
+		})},
 		{"F7", "wire", true, of(wire)},
 		{"F7", "wire at T0", false, of(wire, to(signal.T0))},
 		{"F7", "lock", false, of(lock)},
