@@ -78,14 +78,13 @@ func (c *Cohort) spread(mine func(Component) bool) string {
 		text += ", elsewhere"
 	case len(largest) == 0:
 		text += ", none of it here"
+	case c.stretches < fewestStretches:
+		text += fmt.Sprintf(", all begun within %s of a second or more, which may be one event", plural(int64(c.stretches), "stretch", "stretches"))
 	default:
 		text += ": spread over components"
 	}
 	if len(largest) > 0 {
 		text += fmt.Sprintf(" (%s); one is named when its interval lies above %s", list(largest), percent(namedShare))
-	}
-	if c.stretches < fewestStretches {
-		text += fmt.Sprintf("; they began within %s of a second or more, which may be one event", plural(int64(c.stretches), "stretch", "stretches"))
 	}
 	return text
 }
