@@ -13,9 +13,9 @@ import (
 
 // Row is one figure held against what is right.
 type Row struct {
-	Test string // omission, capacity, aa
+	Test string // omission, capacity, cause, aa
 	Case string // what was set up
-	What string // p99, sent, ...
+	What string // p99, sent, a tier, ...
 	Want string // the right answer, and how far off it may be
 	Got  string
 	Note string // the formula's figure, or why it may differ
@@ -32,6 +32,13 @@ type Options struct {
 	Full bool
 	// OnStage is told what runs now.
 	OnStage func(string)
+	// Bench records the runs of cause, which needs it.
+	Bench Bench
+	// Causes are the names of the causes to plant, with dashes for spaces; all
+	// when empty.
+	Causes []string
+	// Runs is where recorded runs are left; when empty they are removed.
+	Runs string
 }
 
 type test struct {
@@ -40,7 +47,7 @@ type test struct {
 }
 
 func tests() []test {
-	return []test{{"omission", omission}, {"capacity", capacity}, {"aa", aa}}
+	return []test{{"omission", omission}, {"capacity", capacity}, {"cause", plantedCauses}, {"aa", aa}}
 }
 
 // Names lists the tests.

@@ -3,15 +3,96 @@ package selftest_test
 import (
 	"context"
 	"errors"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/services/selftest"
+	"github.com/taillight-load/taillight/services/target"
+	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "target" {
+		os.Exit(serveTarget())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// serveTarget is the bundled target of the runs: this program, started again.
+func serveTarget() int {
+	cfg := target.Config{Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Child: true}
+	if i := slices.Index(os.Args, "--downstream"); i > 0 {
+		cfg.Downstream = os.Args[i+1]
+	}
+	if err := target.Run(context.Background(), cfg, os.Stdin, os.Stdout, os.Stderr); err != nil {
+		return 1
+	}
+	return 0
+}
+
+// Whatever the machine is up to, what is not right has that reason.
+func TestCause(t *testing.T) {
+	if testing.Short() {
+		t.Skip("10 s of load and more")
+	}
+	recorded := func(out *bench.Outcome, err error) (selftest.Recorded, error) {
+		if err != nil {
+			return selftest.Recorded{}, err
+		}
+		return selftest.Recorded{Run: out.Run, Explained: out.Explained, Injected: out.Injected}, nil
+	}
+	runs := t.TempDir()
+	rows, err := selftest.Run(t.Context(), []string{"cause"}, selftest.Options{
+		Causes: []string{"downstream-service"}, Runs: runs,
+		Bench: selftest.Bench{
+			Run: func(ctx context.Context, r selftest.Recording) (selftest.Recorded, error) {
+				return recorded(bench.Run(ctx, bench.Config{
+					Plan: r.Plan, ID: r.ID, Dir: r.Dir, Executable: os.Args[0], Faults: r.Faults, Via: r.Via,
+				}))
+			},
+			Explain: func(dir string, most signal.Tier) (selftest.Recorded, error) {
+				return recorded(bench.ExplainAgain(dir, most))
+			},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 4 {
+		t.Errorf("%d rows, want one for each tier", len(rows))
+	}
+	for _, r := range rows {
+		if !r.OK && !r.Busy {
+			t.Errorf("%+v", r)
+		}
+		t.Logf("%+v", r)
+	}
+	if left, err := os.ReadDir(runs); err != nil || len(left) == 0 {
+		t.Errorf("%d runs are left, %v", len(left), err)
+	}
+}
+
+func TestUnknownCauseListsWhatThereIs(t *testing.T) {
+	_, err := selftest.Run(t.Context(), []string{"cause"}, selftest.Options{
+		Causes: []string{"mutx"},
+		Bench: selftest.Bench{
+			Run: func(context.Context, selftest.Recording) (selftest.Recorded, error) {
+				t.Error("something was run")
+				return selftest.Recorded{}, nil
+			},
+			Explain: func(string, signal.Tier) (selftest.Recorded, error) { return selftest.Recorded{}, nil },
+		},
+	})
+	var unknown *selftest.UnknownCauseError
+	if !errors.As(err, &unknown) || !strings.Contains(err.Error(), "mutex, ") {
+		t.Errorf("error %v", err)
+	}
+}
 
 func TestOmission(t *testing.T) {
 	if testing.Short() {
@@ -35,7 +116,7 @@ func TestOmission(t *testing.T) {
 func TestUnknownNameListsWhatThereIs(t *testing.T) {
 	_, err := selftest.Run(context.Background(), []string{"omision"}, selftest.Options{})
 	var unknown *selftest.UnknownTestError
-	if !errors.As(err, &unknown) || !strings.Contains(err.Error(), "there are omission, capacity, aa") {
+	if !errors.As(err, &unknown) || !strings.Contains(err.Error(), "there are omission, capacity, cause, aa") {
 		t.Errorf("error %v", err)
 	}
 }

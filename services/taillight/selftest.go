@@ -11,12 +11,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/services/selftest"
 	verdict "github.com/taillight-load/taillight/telemetry/signal"
 )
 
 func selftestCommand(w *world) *cobra.Command {
 	var full bool
+	var runs string
+	var planted []string
 	cmd := &cobra.Command{
 		Use:       "selftest [NAME...]",
 		Short:     "Prove the tool's own accuracy on this machine",
@@ -28,10 +31,13 @@ func selftestCommand(w *world) *cobra.Command {
 			// The next Ctrl-C ends the process.
 			defer context.AfterFunc(ctx, stop)()
 			s := newStyle(w.stdout, w.getenv)
-			rows, err := selftest.Run(ctx, args, selftest.Options{Full: full, OnStage: func(what string) {
+			rows, err := selftest.Run(ctx, args, selftest.Options{Full: full, Bench: recording(w), Runs: runs, Causes: planted, OnStage: func(what string) {
 				fmt.Fprintln(w.stderr, what+" …")
 			}})
 			if _, ok := errors.AsType[*selftest.UnknownTestError](err); ok {
+				return usageError{err}
+			}
+			if _, ok := errors.AsType[*selftest.UnknownCauseError](err); ok {
 				return usageError{err}
 			}
 			if ctx.Err() != nil {
@@ -45,7 +51,34 @@ func selftestCommand(w *world) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "run the long form")
+	cmd.Flags().StringSliceVar(&planted, "cause", nil, "`NAME` of a cause to plant, again for more: "+strings.Join(selftest.CauseNames(), ", "))
+	cmd.Flags().StringVar(&runs, "runs", "", "`directory` that keeps the runs which cause records; without one they are removed")
 	return cmd
+}
+
+// recording carries out the runs of the selftest as any other.
+func recording(w *world) selftest.Bench {
+	return selftest.Bench{
+		Run: func(ctx context.Context, r selftest.Recording) (selftest.Recorded, error) {
+			cfg := bench.Config{
+				Plan: r.Plan, ID: r.ID, Dir: r.Dir, Version: w.version, Faults: r.Faults, Via: r.Via, Cut: ctx.Done(),
+			}
+			if r.OnStart != nil {
+				cfg.OnStart = func(bench.Started) { r.OnStart() }
+			}
+			return recorded(bench.Run(ctx, cfg))
+		},
+		Explain: func(dir string, most verdict.Tier) (selftest.Recorded, error) {
+			return recorded(bench.ExplainAgain(dir, most))
+		},
+	}
+}
+
+func recorded(out *bench.Outcome, err error) (selftest.Recorded, error) {
+	if err != nil {
+		return selftest.Recorded{}, err
+	}
+	return selftest.Recorded{Run: out.Run, Explained: out.Explained, Injected: out.Injected}, nil
 }
 
 // printSelftest prints the rows, grouped by case, and fails when one is off.

@@ -11,6 +11,7 @@ import (
 const (
 	idleShare       = 0.7 // of the target's cores: with less in use, CPU is not what is short
 	boundShare      = 0.5 // of the handlers' time in one kind of waiting
+	readyShare      = 0.1 // of the handlers' time, ready and not let: from here on CPU is short
 	fewestTimelines = 30  // timelines
 )
 
@@ -105,24 +106,34 @@ func overlayShare(blocks []overlaySums) float64 {
 // lockBound is F12: the handlers spend their time waiting for a lock or a pool
 // while cores are free.
 func lockBound(f *facts) ([]signal.Finding, string) {
-	var sum Parts
+	// Slow exchanges are kept rather than others: each counts for as many as
+	// it stands for.
+	var sum [componentCount]float64
+	var own float64
 	var timed []*Breakdown
 	for i := range f.breakdowns {
-		if b := &f.breakdowns[i]; b.Tier == signal.T3 && answered(b.Exchange) && !f.stalled(b.Exchange) {
-			timed = append(timed, b)
-			for k, d := range b.Parts {
-				sum[k] += d
-			}
+		b := &f.breakdowns[i]
+		if b.Tier != signal.T3 || !answered(b.Exchange) || f.stalled(b.Exchange) {
+			continue
+		}
+		timed = append(timed, b)
+		weight := max(b.Exchange.Weight, 1)
+		own += weight * (b.Parts.Server() - b.Parts[Downstream]).Seconds()
+		for k, d := range b.Parts {
+			sum[k] += weight * d.Seconds()
 		}
 	}
 	if len(timed) < fewestTimelines {
 		return nil, fmt.Sprintf("%s, %d needed: without them it can be told at most whether CPU is short", plural(int64(len(timed)), "timeline", "timelines"), fewestTimelines)
 	}
-	own := (sum.Server() - sum[Downstream]).Seconds()
 	for _, c := range []Component{SelfSync, SelfChan} {
-		share := sum[c].Seconds() / own
+		share := sum[c] / own
 		if !(share >= boundShare) {
 			continue
+		}
+		if ready := sum[SelfRunnable] / own; ready >= readyShare {
+			return nil, fmt.Sprintf("%s of the handlers' own time is %s, but for %s they were ready and not let: CPU is short, and who holds a lock or a place waits for it too",
+				percent(share), c.phrase(), percent(ready))
 		}
 		finding := signal.Finding{
 			Title: "Handlers spend their time " + c.phrase(), Severity: signal.Notice, Confidence: signal.Strong, Component: c.String(), Warnings: f.shared(),
@@ -146,7 +157,7 @@ func lockBound(f *facts) ([]signal.Finding, string) {
 		return []signal.Finding{finding}, ""
 	}
 	return nil, fmt.Sprintf("over n=%s timelines locks hold %s and channels %s of the handlers' own time, %s needed",
-		count(int64(len(timed))), percent(sum[SelfSync].Seconds()/own), percent(sum[SelfChan].Seconds()/own), percent(boundShare))
+		count(int64(len(timed))), percent(sum[SelfSync]/own), percent(sum[SelfChan]/own), percent(boundShare))
 }
 
 // coresUsed returns the target's mean use of cores over the run, and how many

@@ -26,7 +26,10 @@ const (
 	// interval must lie above to be named. Of two causes with half of 60 slow
 	// requests each, an interval reaches 0.12 to either side.
 	namedShare = 0.2
-	mostBlocks = 120 // of a resample; more are merged, for its work grows with them
+	// fewestStretches is how many seconds the slow requests must have begun in to
+	// be more than one event: with fewer, one resample in fifty has none of them.
+	fewestStretches = 4
+	mostBlocks      = 120 // of a resample; more are merged, for its work grows with them
 )
 
 // Cohort is the slowest requests of a step beside its typical ones: where the
@@ -44,6 +47,7 @@ type Cohort struct {
 	Why     string      `json:"why,omitempty"`
 
 	slow, typical []*Breakdown
+	stretches     int // of the run in which slow ones began
 }
 
 // Part is one component's part in a Cohort.
@@ -59,6 +63,18 @@ type Part struct {
 
 // Delta returns the difference in seconds.
 func (p *Part) Delta() float64 { return p.Slow - p.Typical }
+
+// Compared returns the numbers of the exchanges that were compared.
+func (c *Cohort) Compared() (slow, typical []uint64) {
+	numbers := func(of []*Breakdown) []uint64 {
+		all := make([]uint64, 0, len(of))
+		for _, b := range of {
+			all = append(all, b.Exchange.N)
+		}
+		return all
+	}
+	return numbers(c.slow), numbers(c.typical)
+}
 
 // cohorts compares slow and typical requests step by step, those with most
 // extra time first. Requests during a stall are left out: they tell of that.
@@ -194,6 +210,11 @@ type cohortSums struct {
 // of why.
 func (c *Cohort) contrast(parts func(*Breakdown) Parts) {
 	blocks := cohortBlocks(c.slow, c.typical, parts)
+	for i := range blocks {
+		if blocks[i].n[0] > 0 {
+			c.stretches++
+		}
+	}
 	for k := range Components() {
 		p := Part{Component: Component(k), Slow: meanOf(blocks, 0, k), Typical: meanOf(blocks, 1, k)}
 		c.Extra += p.Delta()

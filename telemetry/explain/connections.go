@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -58,13 +59,24 @@ func reopened(f *facts) ([]signal.Finding, string) {
 func (f *facts) connectionsNeeded() int64 {
 	var users, had, arrivals int
 	for i, p := range f.result.Phases {
-		users += max(0, p.UsersMax-had)
-		had = p.UsersMax
+		most := max(p.UsersMax, f.plannedUsers(i))
+		users += max(0, most-had)
+		had = most
 		if f.arrives(i) {
 			arrivals = max(arrivals, p.IterationsMax, p.InFlightMax)
 		}
 	}
 	return int64(users + arrivals)
+}
+
+// plannedUsers returns the most users that phase i asks for. Users are counted
+// once a second, which misses a crowd that comes and goes within one.
+func (f *facts) plannedUsers(i int) int {
+	p := &f.result.Plan
+	if i >= len(p.Phases) || p.Phases[i].Users == nil {
+		return 0
+	}
+	return int(math.Ceil(p.Phases[i].Users.Max()))
 }
 
 // arrives reports whether phase i, or a journey with a load of its own, is

@@ -424,6 +424,13 @@ func connectionCases() []ruleCase {
 		{"F23", "arrivals that think", false, with(spikeTest.run, func(in *explain.Input) { arrivals(in, 128, 37, 128) })},
 		{"F23", "arrivals, and more", true, with(spikeTest.run, func(in *explain.Input) { arrivals(in, 300, 37, 128) })},
 		{"F23", "one for each user", false, func() explain.Input { return stressTest.run() }},
+		{"F23", "one for each user of a crowd that nobody counted", false, with(
+			closedRun{name: "crowd", users: 50, length: 5 * time.Second, thinkMin: 100 * ms, thinkMax: 100 * ms, cores: 2, cpu: 3 * ms, seed: 6}.run,
+			func(in *explain.Input) {
+				for i := range in.Result.Phases {
+					in.Result.Phases[i].UsersMax = 0
+				}
+			})},
 		{"F23", "nothing sent", false, empty},
 	}
 }

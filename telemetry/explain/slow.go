@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
@@ -77,6 +78,8 @@ func (c *Cohort) spread(mine func(Component) bool) string {
 		text += ", elsewhere"
 	case len(largest) == 0:
 		text += ", none of it here"
+	case c.stretches < fewestStretches:
+		text += fmt.Sprintf(", all begun within %s of a second or more, which may be one event", plural(int64(c.stretches), "stretch", "stretches"))
 	default:
 		text += ": spread over components"
 	}
@@ -110,8 +113,24 @@ func (f *facts) partFinding(c *Cohort, p *Part) signal.Finding {
 		finding.Evidence = append(finding.Evidence, signal.Evidence{Label: "slow", Text: "one of the slowest", Ref: fmt.Sprintf("exchange:%d", n)})
 	}
 	finding.Evidence = append(finding.Evidence, signal.Evidence{Label: "typical", Text: "for comparison", Ref: fmt.Sprintf("exchange:%d", c.Example)})
+	finding.Warnings = append(finding.Warnings, f.doubts(p.Component)...)
 	f.where(c, p.Component, &finding)
 	return finding
+}
+
+// doubts are what else of the run bears on a component.
+func (f *facts) doubts(c Component) []signal.Warning {
+	switch c {
+	case Send, Wait, Receive, Gap:
+		if slices.ContainsFunc(f.Validity, func(v loadgen.Validity) bool { return v.Grade != loadgen.Valid }) {
+			return []signal.Warning{"the generator was late itself (F1), and may have come to read answers late: how much of this time that is, is not known"}
+		}
+	case SelfGC, SelfRunnable:
+		if found, _ := saturated(f); len(found) > 0 {
+			return []signal.Warning{"the target's CPU was used up (F11): what waits for the collector or for a thread then waits for CPU too"}
+		}
+	}
+	return nil
 }
 
 // short leaves out what a phrase adds after a colon.

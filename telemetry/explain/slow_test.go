@@ -3,6 +3,7 @@ package explain_test
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,6 +147,12 @@ func slowCases() []ruleCase {
 		{"F8", "few requests", false, func() explain.Input {
 			return closedRun{users: 5, length: 5 * time.Second, cores: 1, cpu: ms, thinkMin: ms, thinkMax: ms}.run()
 		}},
+		{"F8", "one event", false, later(stressTest, func(at time.Duration) time.Duration {
+			if at/ms%2 == 0 && at > 30*time.Second && at < 32*time.Second {
+				return 200 * ms
+			}
+			return 0
+		})},
 		{"F7", "wire", true, of(wire)},
 		{"F7", "wire at T0", false, of(wire, to(signal.T0))},
 		{"F7", "lock", false, of(lock)},
@@ -153,11 +160,28 @@ func slowCases() []ruleCase {
 		{"F9", "lock", false, of(lock)},
 		{"F9", "assist at T1", false, of(gc, to(signal.T1))},
 		{"F12", "every request in a pool", true, of(planted{1, 40 * ms, blockedIn(signal.BlockChan, "example.com/shop/stock.(*Pool).Take", 17)})},
+		{"F12", "every request in a pool, and ready for long", false, of(planted{1, 40 * ms, func(tl *signal.Timeline, x *loadgen.Exchange, d time.Duration) time.Duration {
+			tl.Runnable += int64(d / 4)
+			return blockedIn(signal.BlockChan, "example.com/shop/stock.(*Pool).Take", 17)(tl, x, d*3/4)
+		}})},
 		{"F12", "few requests in a lock", false, of(lock)},
 		{"F12", "no timelines", false, of(lock, to(signal.T1))},
 		{"F25", "stop of a second", true, later(stressTest, func(at time.Duration) time.Duration {
 			if from := 30 * time.Second; at > from-20*ms && at < from+time.Second {
 				return from + time.Second - at
+			}
+			return 0
+		})},
+		{"F25", "stops that befall one request in four", true, later(stressTest, func(at time.Duration) time.Duration {
+			const every, stop = 3 * time.Second, 800 * ms
+			if since := at % every; at > 20*time.Second && since < stop {
+				return stop - since
+			}
+			return 0
+		})},
+		{"F25", "late answers after the load's end", false, later(stressTest, func(at time.Duration) time.Duration {
+			if end := 60 * time.Second; at > end-50*ms {
+				return 500 * ms
 			}
 			return 0
 		})},
@@ -243,6 +267,53 @@ func TestCleanRunsBlameNothing(t *testing.T) {
 			switch f.ID {
 			case "F7", "F8", "F9", "F12", "F25":
 				t.Errorf("seed %d: %s blames %s", seed, f.ID, f.Component)
+			}
+		}
+	}
+}
+
+// What else a run says bears on where its slow requests were: a late generator
+// on what the client alone sees, used up CPU on waits for the collector.
+func TestDoubtsStandBesideTheShare(t *testing.T) {
+	late := func(in *explain.Input) {
+		for i := range in.Validity {
+			in.Validity[i].Grade = loadgen.Warned
+		}
+	}
+	busy := func(in *explain.Input) {
+		in.Machine.TargetProcs, in.Machine.Bundled = 1, false
+		in.Machine.TargetCPU = &explain.CPU{Mean: 0.95, Max: 1, Source: "process.cpu.time of shop", Process: true}
+	}
+	for _, tc := range []struct {
+		name    string
+		planted planted
+		alter   func(*explain.Input)
+		rule    string
+		doubts  string
+	}{
+		{"late", planted{0.03, 40 * ms, onTheWire}, late, "F7", "(F1)"},
+		{"collector", planted{0.03, 40 * ms, blockedIn(signal.BlockGC, "shop.refresh", 7)}, busy, "F8", "(F11)"},
+		{"lock", planted{0.03, 40 * ms, blockedIn(signal.BlockSync, "shop.reserve", 7)}, busy, "F8", ""},
+	} {
+		for _, altered := range []bool{true, false} {
+			run, want := tc.planted.run(3), ""
+			if altered {
+				run, want = tc.planted.run(3, tc.alter), tc.doubts
+			}
+			found, why := rule(explain.Explain(run), tc.rule)
+			if len(found) != 1 {
+				t.Fatalf("%s: %s says %+v (%s)", tc.name, tc.rule, found, why)
+			}
+			var warned string
+			for _, w := range found[0].Warnings {
+				for _, id := range []string{"(F1)", "(F11)"} {
+					if strings.Contains(string(w), id) {
+						warned += id
+					}
+				}
+			}
+			if warned != want {
+				t.Errorf("%s, altered %t: warns of %q, want %q", tc.name, altered, warned, want)
 			}
 		}
 	}

@@ -16,7 +16,7 @@ const (
 	shortestStall = 100 * time.Millisecond
 	stallChance   = 1e-9 // of so long a silence while so many were in flight
 	fewestStalled = 3    // in flight all through it
-	stallTimes    = 5    // of the longest usual response
+	stallTimes    = 5    // of the median response: higher quantiles grow with the stalls
 )
 
 // stall is a time in which nothing was answered although much was asked.
@@ -33,13 +33,14 @@ func (f *facts) findStalls() []stall {
 		return nil
 	}
 	usual := time.Duration(0)
-	if p99 := f.response.Quantile(0.9); p99 > 0 {
-		usual = stallTimes * p99
+	if p50 := f.response.Quantile(0.5); p50 > 0 {
+		usual = stallTimes * p50
 	}
 	var found []stall
 	for i := 1; i < len(xs); i++ {
 		from, to := xs[i-1].Done, xs[i].Done
-		length := to - from
+		// After the load's end fewer and fewer answers are due.
+		length := min(to, f.loadEnd()) - from
 		if length < max(shortestStall, usual) {
 			continue
 		}
@@ -62,6 +63,15 @@ func (f *facts) findStalls() []stall {
 		}
 	}
 	return found
+}
+
+// loadEnd returns when the last phase that ran was over.
+func (f *facts) loadEnd() time.Duration {
+	end := f.result.Elapsed
+	if planned := f.result.Plan.Duration(); planned > 0 {
+		end = min(end, planned)
+	}
+	return end
 }
 
 // answeredByEnd returns the kept answers in the order of their end.
