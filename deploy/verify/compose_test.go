@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"regexp"
@@ -241,6 +242,7 @@ func TestServicesSpeakToTheRightDoors(t *testing.T) {
 		{"target", names.EnvProfileAddress, "http://taillight:4040"},
 		// Not 4318: what comes in there is sent to Taillight, which would receive its own.
 		{"target", names.EnvFaults, ""},
+		{"target", names.EnvFlight, "1"},
 		{"downstream", names.EnvOTLP, "http://collector:4318"},
 		{"downstream", names.EnvServiceName, names.ServiceDownstream},
 		{"downstream", "OTEL_METRICS_EXPORTER", "none"},
@@ -263,6 +265,51 @@ func TestServicesSpeakToTheRightDoors(t *testing.T) {
 	if got := idle.Services["taillight"].Environment["TAILLIGHT_AUTORUN"]; got == nil || *got != "" {
 		t.Error("an empty TAILLIGHT_AUTORUN does not switch the first run off")
 	}
+}
+
+// Flight recordings are taken inside the stack's network by the one token that
+// both ends have, and the pages they come from are not published.
+func TestFlightRecordingsStayInside(t *testing.T) {
+	for _, c := range []struct {
+		env  []string
+		want string
+	}{
+		{nil, "internal-to-the-stack"},
+		{[]string{names.EnvAdminToken + "="}, "internal-to-the-stack"}, // an empty one would open nothing
+		{[]string{names.EnvAdminToken + "=secret"}, "secret"},
+	} {
+		p := project(t, c.env...)
+		for name, s := range p.Services {
+			token := s.Environment[names.EnvAdminToken]
+			if has := token != nil && *token == c.want; has != (name == "target" || name == "taillight") {
+				t.Errorf("%v: %s has the token %q: %t", c.env, name, c.want, has)
+			}
+		}
+	}
+	p := project(t)
+	target, taillight := p.Services["target"], p.Services["taillight"]
+	listens, asks := after(target.Command, "--admin"), after(taillight.Command, "--admin")
+	port, ok := strings.CutPrefix(listens, "0.0.0.0:")
+	if !ok || asks != "http://target:"+port {
+		t.Errorf("the admin pages are at %q, Taillight asks %q", listens, asks)
+	}
+	for _, published := range target.Ports {
+		if fmt.Sprint(published.Target) == port {
+			t.Errorf("the admin pages are published at %s", published.Published)
+		}
+	}
+	if inside := after(p.Services["downstream"].Command, "--admin"); !strings.HasPrefix(inside, "127.0.0.1:") {
+		t.Errorf("the downstream's admin pages are at %s, and nobody asks them", inside)
+	}
+}
+
+// after is the argument that follows a flag; "" where there is none.
+func after(command []string, flag string) string {
+	i := slices.Index(command, flag)
+	if i < 0 || i+1 == len(command) {
+		return ""
+	}
+	return command[i+1]
 }
 
 func read(t *testing.T, file string) string {

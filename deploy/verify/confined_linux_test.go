@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -181,6 +182,8 @@ func TestConfinedStackRuns(t *testing.T) {
 	kept := filepath.Join(c.root, "runs/20261124-000000-conf")
 	if doc := read(t, filepath.Join(kept, "run.json")); !strings.Contains(doc, `"spans": true`) || !strings.Contains(doc, `"profiles": true`) {
 		t.Errorf("the run saw nothing inside the target:\n%.2000s", doc[max(0, strings.Index(doc, `"signals"`)):])
+	} else if !regexp.MustCompile(`"tier": "T3"[\s\S]*"timelines": [1-9]`).MatchString(doc) {
+		t.Errorf("no flight recording of the target shows a request whole:\n%.2000s", doc[strings.Index(doc, `"signals"`):])
 	}
 	if _, err := os.Stat(filepath.Join(kept, "report.html")); err != nil {
 		t.Error(err)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,10 +33,10 @@ import (
 // Tempo is not there: the collector drops its spans, as it would with a Tempo
 // that is down.
 type stack struct {
-	taillight           string // the built command
-	forServices, forRun string // addresses of the collector
-	db                  *teststorage.TestStorage
-	prometheus          string // URL
+	taillight           string   // the built command
+	forServices, forRun string   // addresses of the collector
+	prometheus          string   // URL
+	collector           []string // its command, and its configuration
 }
 
 func newStack(t *testing.T) *stack {
@@ -44,9 +45,22 @@ func newStack(t *testing.T) *stack {
 		taillight:   build(t, "../..", "./services/taillight"),
 		forServices: freeAddress(t), forRun: freeAddress(t),
 	}
-	s.startPrometheus(t)
+	s.startPrometheus(t, teststorage.New(t, stackTSDB(t)))
+	s.configureCollector(t, build(t, "collector", "./otelcol"))
 	s.startCollector(t)
 	return s
+}
+
+// stackTSDB gives a database the settings of prometheus.yaml and the flags of
+// docker-compose.yml.
+func stackTSDB(t *testing.T) func(*tsdb.Options) {
+	t.Helper()
+	settings := prometheusConfig(t).StorageConfig
+	return func(o *tsdb.Options) {
+		o.OutOfOrderTimeWindow = settings.TSDBConfig.OutOfOrderTimeWindow
+		o.MaxExemplars = settings.ExemplarsConfig.MaxExemplars
+		o.EnableSTAsZeroSample = true // created-timestamp-zero-ingestion
+	}
 }
 
 // build compiles a command of the module in dir.
@@ -72,31 +86,32 @@ func freeAddress(t *testing.T) string {
 }
 
 // startPrometheus serves the API that the stack's Prometheus has, with the
-// settings of prometheus.yaml and the flags of docker-compose.yml.
-func (s *stack) startPrometheus(t *testing.T) {
+// settings of prometheus.yaml.
+func (s *stack) startPrometheus(t *testing.T, db *teststorage.TestStorage) {
 	t.Helper()
 	settings := *prometheusConfig(t)
-	s.db = teststorage.New(t, func(o *tsdb.Options) {
-		o.OutOfOrderTimeWindow = settings.StorageConfig.TSDBConfig.OutOfOrderTimeWindow
-		o.MaxExemplars = settings.StorageConfig.ExemplarsConfig.MaxExemplars
-		o.EnableSTAsZeroSample = true // created-timestamp-zero-ingestion
-	})
+	began := time.Now()
 	quiet := slog.New(slog.DiscardHandler)
-	queries := api.NewAPI(engine(), s.db, s.db, s.db, s.db, nil, nil, nil,
+	queries := api.NewAPI(engine(), db, db, db, db, nil, nil, nil,
 		func() config.Config { return settings }, nil, api.GlobalURLOptions{},
 		func(h http.HandlerFunc) http.HandlerFunc { return h }, nil, "", false, false, 0, quiet, nil,
-		0, 0, 0, false, nil, nil, nil, nil, nil, prometheus.NewRegistry(), prometheus.NewRegistry(), nil,
+		0, 0, 0, false, nil,
+		func() (api.RuntimeInfo, error) { return api.RuntimeInfo{StartTime: began}, nil },
+		&api.PrometheusVersion{}, nil, nil, prometheus.NewRegistry(), prometheus.NewRegistry(), nil,
 		false, nil, true, false, false, true, lookback, false, false, nil, nil, api.OpenAPIOptions{}, parser.NewParser(parser.Options{}))
 	router := route.New()
 	queries.Register(router.WithPrefix("/api/v1"))
+	router.Get("/-/ready", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "Prometheus Server is Ready.\n")
+	})
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
 	s.prometheus = server.URL
 }
 
-// startCollector starts the collector with the stack's configuration, where
+// configureCollector gives the built collector the stack's configuration, where
 // only addresses are others.
-func (s *stack) startCollector(t *testing.T) {
+func (s *stack) configureCollector(t *testing.T, binary string) {
 	t.Helper()
 	own := freeAddress(t)
 	_, ownPort, _ := net.SplitHostPort(own) // it was just made
@@ -113,9 +128,15 @@ func (s *stack) startCollector(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	s.collector = []string{binary, file}
+}
+
+// startCollector starts it and returns what kills it, as an outage would.
+func (s *stack) startCollector(t *testing.T) (kill func()) {
+	t.Helper()
 	var said bytes.Buffer
 	// Not t.Context: it ends before the cleanups, and the command with it.
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), build(t, "collector", "./otelcol"), file)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), s.collector[0], s.collector[1:]...)
 	cmd.Stdout, cmd.Stderr = &said, &said
 	life, err := cmd.StdinPipe() // it ends with its standard input
 	if err != nil {
@@ -125,9 +146,10 @@ func (s *stack) startCollector(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	wait := sync.OnceValue(cmd.Wait)
 	t.Cleanup(func() {
 		_ = life.Close()
-		if err := cmd.Wait(); err != nil || t.Failed() {
+		if err := wait(); err != nil || t.Failed() {
 			t.Logf("the collector ended with %v and said:\n%s", err, said.String())
 		}
 	})
@@ -140,6 +162,10 @@ func (s *stack) startCollector(t *testing.T) {
 		_, _ = io.Copy(io.Discard, answer.Body)
 		return true
 	})
+	return func() {
+		_ = cmd.Process.Kill()
+		_ = wait() // it says that it was killed
+	}
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {
