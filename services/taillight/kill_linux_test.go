@@ -65,10 +65,10 @@ func killRun(t *testing.T, plan string, after time.Duration, flags ...string) {
 	killed := time.Now()
 	_ = cmd.Wait()
 
-	time.Sleep(time.Until(killed.Add(time.Second)))
+	time.Sleep(time.Until(killed.Add(orphansEnd)))
 	for _, pid := range mine {
 		if alive(pid) {
-			t.Errorf("process %d still runs a second later: %s", pid, commandLine(pid))
+			t.Errorf("process %d still runs %s later: %s", pid, orphansEnd, commandLine(pid))
 		}
 	}
 	doc, err := archive.ReadDocument(dir)

@@ -109,7 +109,7 @@ func TestSampledProfileInEveryFormat(t *testing.T) {
 		t.Errorf("%d of %d samples are in the workload's functions: %.600s", below, got.Samples, w.Body)
 	}
 	for format, want := range map[string]string{
-		"text": "engine    cpu: CPU time per iteration", "html": "of CPU per iteration", "folded": "GET /profile;target.(*work).",
+		"text": "engine    cpu: CPU time per iteration", "html": "of CPU per iteration", "folded": "GET /profile;",
 		"speedscope": `"type":"evented"`, "pprof": "\x1f\x8b",
 	} {
 		w := askProfile(t, h, "engine=cpu&min_samples=5&max_seconds=10&format="+format)
