@@ -76,7 +76,7 @@ func commands() []command {
 		{line: "taillight run checkout.yaml -H http://127.0.0.1:8000", run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight report " + exampleRun, run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight flight " + exampleRun + "/flight/*.trace", run: &run{slow: true, prints: `requests? in`}},
-		{line: "taillight selftest", run: &run{slow: true, prints: `omission`}},
+		{line: "taillight selftest", run: &run{slow: true, until: true, prints: `omission`}},
 		{line: "taillight selftest aa", run: &run{slow: true, prints: `aa`}},
 		{line: "taillight breakpoint", run: &run{slow: true, until: true, prints: `01 climb`}},
 		{line: "taillight run stress --fault lock=20ms:2% --fault stall=300ms:every=10s", run: &run{slow: true, prints: `report\.html`}},
