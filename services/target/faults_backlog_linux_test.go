@@ -95,21 +95,26 @@ func TestTheBacklogOverflows(t *testing.T) {
 	}
 	r := run(t, target.Config{}, strings.NewReader(""))
 	defer func() { r.stop(); r.wait(t) }()
-	r.set(t, "backlog=700ms:every=1h")
+	// One was taken as the door was shut, one is in the queue, and Linux takes
+	// one more than it is told. All ten may have come before the door was shut;
+	// not five times in a row.
+	var all []visit
 	late := 0
-	all := visits(t, r.Addr, 10)
-	for _, v := range all {
-		if v.took > 900*time.Millisecond && v.retrans > 0 {
-			late++
+	for try := 0; try < 5 && (late < 3 || late > 8); try++ {
+		r.set(t, "backlog=700ms:every=1h")
+		late = 0
+		all = visits(t, r.Addr, 10)
+		for _, v := range all {
+			if v.took > 900*time.Millisecond && v.retrans > 0 {
+				late++
+			}
 		}
 	}
-	// One was taken as the door was shut, one is in the queue, and Linux takes
-	// one more than it is told.
 	if late < 3 || late > 8 {
 		t.Errorf("%d of 10 had to try again: %v", late, all)
 	}
 	book := r.book(t)
-	if len(book.Hits) != 1 || book.Hits[0].Knob != faults.Backlog || book.Hits[0].Injected < int64(600*time.Millisecond) {
+	if len(book.Hits) == 0 || book.Hits[len(book.Hits)-1].Knob != faults.Backlog || book.Hits[len(book.Hits)-1].Injected < int64(600*time.Millisecond) {
 		t.Errorf("%+v", book)
 	}
 	// The door stays open until its next turn, and for good once it is disarmed.
