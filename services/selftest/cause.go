@@ -84,6 +84,8 @@ type planting struct {
 	starve bool                // the generator's processors are taken away now and then
 
 	right answer
+	// must be named at the highest tier, whatever else is right; "" is nothing.
+	must string
 	// additive says that the extra time of slow requests is what was planted,
 	// as the log of those who did it tells.
 	additive bool

@@ -121,6 +121,9 @@ func (j *judge) judge(most signal.Tier, out Recorded) Row {
 			row.OK, verdict = false, "off: "+bad
 		}
 	}
+	if row.OK && most == signal.T3 && j.must != "" && !slices.Contains(ids(named), j.must) {
+		row.OK, verdict = false, j.must+" is not named"
+	}
 	for _, id := range j.each {
 		if row.OK && rests == signal.T3 && !slices.Contains(ids(named), id) {
 			row.OK, verdict = false, id+" is not named"

@@ -43,6 +43,9 @@ func TestFindingsAreJudgedByID(t *testing.T) {
 		{"clean and blamed", planting{}, signal.T0, []signal.Finding{finding("F8", "wait")}, false, "wrong"},
 		{"place", planting{right: everywhere("self.sync"), place: inShop}, signal.T3, []signal.Finding{finding("F8", "self.sync", elsewhere, line)}, true, "right"},
 		{"no place", planting{right: everywhere("self.sync"), place: inShop}, signal.T3, []signal.Finding{finding("F8", "self.sync", elsewhere)}, false, "no place"},
+		{"the one that must be named", planting{right: everywhere("stall", "gap"), must: "stall"}, signal.T3, []signal.Finding{finding("F25", "stall")}, true, "right"},
+		{"another than must be named", planting{right: everywhere("stall", "gap"), must: "stall"}, signal.T3, []signal.Finding{finding("F7", "gap")}, false, "stall is not named"},
+		{"not demanded below", planting{right: everywhere("stall", "gap"), must: "stall"}, signal.T1, []signal.Finding{finding("F7", "gap")}, true, "right"},
 	} {
 		j := newJudge(tc.planted, &recorded{out: Recorded{Run: &archive.Run{}}})
 		out := Recorded{Run: &archive.Run{}}

@@ -150,6 +150,7 @@ func downstream(d draw) planting {
 // before it is served.
 func coldConnections(d draw) planting {
 	p := of(fault(faults.Cold, int64(d.amount(shortWait, longWait)), d.share()))
+	p.must = "connections"
 	p.right = answer{
 		client: []string{"wait", "connections"}, server: []string{"gap", "connections"}, states: []string{"gap", "connections"},
 	}
@@ -164,6 +165,7 @@ func fullQueue(d draw) planting {
 		fault(faults.Cold, 0, 0.15),
 	)
 	p.additive = false
+	p.must = "connect"
 	p.right = answer{
 		client: []string{"connect", "wait", "connections", "stall"}, server: []string{"connect", "gap", "connections", "stall"},
 		states: []string{"connect", "gap", "connections", "stall"},
@@ -176,6 +178,7 @@ func quota(d draw) planting {
 	p := of(faults.Fault{Knob: faults.Throttle, Amount: 20 + d.Int64N(30), Share: 1, Every: 100 * time.Millisecond, After: 3 * time.Second, For: 2 * time.Second})
 	p.additive = false
 	p.plan = func(p *loadgen.Plan) { p.Journeys[0].Steps[0].Path = "/workloads/cpu?ms=2" }
+	p.must = "throttled"
 	p.right = answer{
 		client: []string{"wait", "stall"}, server: []string{"throttled", "gap", "self.unknown", "stall"},
 		states: []string{"throttled", "self.descheduled", "gap", "self.runnable", "stall"},
@@ -187,6 +190,7 @@ func quota(d draw) planting {
 func stopped(d draw) planting {
 	p := of(faults.Fault{Knob: faults.Stall, Amount: int64(d.amount(500*time.Millisecond, 900*time.Millisecond)), Share: 1, Every: 3 * time.Second, After: 2500 * time.Millisecond})
 	p.additive = false
+	p.must = "stall"
 	// The client alone, and the span of a handler that was stopped too, tell
 	// truly where the time was; what the handler waited for did not hold it.
 	p.right = answer{client: []string{"stall", "wait"}, server: []string{"stall", "gap", "self.unknown"}, states: []string{"stall", "gap"}}

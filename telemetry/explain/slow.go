@@ -48,9 +48,12 @@ func (f *facts) extraTime(mine func(Component) bool) ([]signal.Finding, string) 
 		}
 		if told++; told == 1 {
 			why = c.spread(mine)
+			if c.names(func(x Component) bool { return mine(x) && f.blurred(x) }) {
+				why = blurredWhy
+			}
 		}
 		for i := range c.Parts {
-			if p := &c.Parts[i]; p.Named && mine(p.Component) {
+			if p := &c.Parts[i]; p.Named && mine(p.Component) && !f.blurred(p.Component) {
 				found = append(found, f.partFinding(c, p))
 			}
 		}
@@ -59,6 +62,26 @@ func (f *facts) extraTime(mine func(Component) bool) ([]signal.Finding, string) 
 		return found, ""
 	}
 	return nil, why
+}
+
+// blurredWhy is why a component that others' lateness may have made is not
+// named.
+const blurredWhy = "the generator was too late itself (F1): it may have come to read answers as late as it sent requests, so the time until the first byte says nothing of the target"
+
+// blurred reports whether the time in a component cannot be told from the
+// generator's own lateness: a process without CPU reads answers late too.
+func (f *facts) blurred(c Component) bool {
+	return readByGenerator(c) && len(graded(f.Validity, loadgen.Invalid)) > 0
+}
+
+// readByGenerator are the components that end when the generator has read, not
+// when somebody else says so.
+func readByGenerator(c Component) bool {
+	return c == Send || c == Wait || c == Receive || c == Gap
+}
+
+func (c *Cohort) names(these func(Component) bool) bool {
+	return slices.ContainsFunc(c.Parts, func(p Part) bool { return p.Named && these(p.Component) })
 }
 
 // spread says why none of the components is named.
@@ -120,12 +143,12 @@ func (f *facts) partFinding(c *Cohort, p *Part) signal.Finding {
 
 // doubts are what else of the run bears on a component.
 func (f *facts) doubts(c Component) []signal.Warning {
-	switch c {
-	case Send, Wait, Receive, Gap:
+	switch {
+	case readByGenerator(c):
 		if slices.ContainsFunc(f.Validity, func(v loadgen.Validity) bool { return v.Grade != loadgen.Valid }) {
 			return []signal.Warning{"the generator was late itself (F1), and may have come to read answers late: how much of this time that is, is not known"}
 		}
-	case SelfGC, SelfRunnable:
+	case c == SelfGC, c == SelfRunnable:
 		if found, _ := saturated(f); len(found) > 0 {
 			return []signal.Warning{"the target's CPU was used up (F11): what waits for the collector or for a thread then waits for CPU too"}
 		}

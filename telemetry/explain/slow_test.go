@@ -123,6 +123,13 @@ func labelled(in *explain.Input) {
 	in.Profiles = append(in.Profiles, labelledProfile(in.Result.Began, stacks))
 }
 
+// starved makes the generator too late for the run to be valid.
+func starved(in *explain.Input) {
+	for i := range in.Validity {
+		in.Validity[i].Grade = loadgen.Invalid
+	}
+}
+
 func slowCases() []ruleCase {
 	lock := planted{0.02, 40 * ms, blockedIn(signal.BlockSync, "example.com/shop/stock.(*Shelf).Reserve", 42)}
 	pool := planted{0.02, 40 * ms, blockedIn(signal.BlockChan, "example.com/shop/stock.(*Pool).Take", 17)}
@@ -155,6 +162,9 @@ func slowCases() []ruleCase {
 		})},
 		{"F7", "wire", true, of(wire)},
 		{"F7", "wire at T0", false, of(wire, to(signal.T0))},
+		{"F7", "wire and a starved generator", false, of(wire, starved)},
+		{"F8", "wire at T0 and a starved generator", false, of(wire, starved, to(signal.T0))},
+		{"F8", "lock and a starved generator", true, of(lock, starved)},
 		{"F7", "lock", false, of(lock)},
 		{"F9", "assist", true, of(gc)},
 		{"F9", "lock", false, of(lock)},
