@@ -14,15 +14,22 @@ import (
 // findThrottling returns a reader of how long the CPU quota of this process'
 // control group has kept it from running, or nil when no such file is found.
 // It knows both layouts: v2 has one tree and microseconds, v1 a tree for each
-// controller and nanoseconds. root is the file system at /.
+// controller and nanoseconds. The group is looked up at every reading: whoever
+// starts a process may move it into a group of its own a moment later. root is
+// the file system at /.
 func findThrottling(root fs.FS) func() (time.Duration, bool) {
-	for _, file := range throttlingFiles(root) {
-		read := func() (time.Duration, bool) { return readThrottling(root, file) }
-		if _, ok := read(); ok {
-			return read
+	read := func() (time.Duration, bool) {
+		for _, file := range throttlingFiles(root) {
+			if d, ok := readThrottling(root, file); ok {
+				return d, true
+			}
 		}
+		return 0, false
 	}
-	return nil
+	if _, ok := read(); !ok {
+		return nil
+	}
+	return read
 }
 
 // throttlingFiles lists where the figure may be, likeliest first. Inside a

@@ -58,6 +58,24 @@ func TestThrottlingIsFoundInEitherLayout(t *testing.T) {
 	}
 }
 
+// Whoever starts a process moves it into a group of its own when it already
+// runs: what is told is of the group in which it is, not of the one it was in.
+func TestThrottlingFollowsTheProcessIntoAnotherGroup(t *testing.T) {
+	root := fstest.MapFS{
+		"proc/self/cgroup":                   {Data: []byte("1:cpu:/\n")},
+		"sys/fs/cgroup/cpu/cpu.stat":         {Data: []byte("throttled_time 0\n")},
+		"sys/fs/cgroup/cpu/limited/cpu.stat": {Data: []byte("throttled_time 2000000\n")},
+	}
+	read := findThrottling(root)
+	if got, ok := read(); !ok || got != 0 {
+		t.Fatalf("throttled %v %v before it is moved", got, ok)
+	}
+	root["proc/self/cgroup"] = &fstest.MapFile{Data: []byte("1:cpu:/limited\n")}
+	if got, ok := read(); !ok || got != 2*time.Millisecond {
+		t.Errorf("throttled %v %v after it was moved, want 2ms", got, ok)
+	}
+}
+
 func TestUtilizationIsCPUOverWallAndProcessors(t *testing.T) {
 	var u utilization
 	begin := time.Unix(1_700_000_000, 0)

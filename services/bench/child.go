@@ -94,8 +94,7 @@ func spawn(ctx context.Context, r *run, as role) (*child, error) {
 		return nil, err
 	}
 	if as.confine {
-		// At once: what the process tells of its throttling is that of the group
-		// it finds itself in when it starts its telemetry.
+		// At once: what it was throttled before would be that of another group.
 		c.group = newQuotaGroup(c.cmd.Process.Pid)
 	}
 	ready := make(chan error, 1)

@@ -34,6 +34,16 @@ func replays() map[string]map[signal.Tier]string {
 		"network-delay":      {signal.T0: "wait", signal.T1: "gap", signal.T2: "gap", signal.T3: "gap"},
 		"stopped-process":    all("stall"),
 		"error-burst":        all("status 500"),
+
+		"channel-pool":         handler("self.chan"),
+		"database":             handler("self.sleep"),
+		"mutex-and-database":   handler("self.sync"),
+		"cold-connections":     {signal.T0: "wait", signal.T1: "gap", signal.T2: "gap", signal.T3: "gap"},
+		"full-accept-queue":    all("connect"),
+		"CPU-quota":            {signal.T0: "stall", signal.T1: "throttled", signal.T2: "throttled", signal.T3: "throttled"},
+		"starved-generator":    all("generator"),
+		"users-and-think-time": all("users_and_think_time"),
+		"saturation":           {signal.T0: "wait", signal.T1: "gap", signal.T2: "gap", signal.T3: "gap"},
 	}
 }
 

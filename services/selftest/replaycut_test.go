@@ -24,7 +24,7 @@ var cutFrom = flag.String("cut", "", "`directory` of recorded runs (taillight se
 const (
 	cutSlow    = 40
 	cutUniform = 260
-	cutBytes   = 150 << 10
+	cutBytes   = 330 << 10
 )
 
 // Cutting is no test: with -cut it makes the packed runs anew.
@@ -55,7 +55,7 @@ func TestCutRecordedRuns(t *testing.T) {
 // of the others, as a recorder keeps them, with their spans and timelines. A
 // run that stood still is told by all of its exchanges, and by those alone.
 func cut(dir string) ([]byte, error) {
-	whole := strings.Contains(dir, "stopped-process")
+	whole := strings.Contains(dir, "stopped-process") || strings.Contains(dir, "CPU-quota")
 	exchanges, traces, err := cutExchanges(dir, whole)
 	if err != nil {
 		return nil, err
