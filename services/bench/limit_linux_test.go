@@ -31,7 +31,7 @@ func BenchmarkTargetLimit(b *testing.B) {
 	found := *limitOf
 	b.Run("search", func(b *testing.B) {
 		for b.Loop() {
-			pass, fail := searchTarget(b, limitSearch())
+			pass, fail := searchTarget(b, "p99 < 250ms", limitSearch())
 			b.ReportMetric(pass, "pass/s")
 			b.ReportMetric(fail, "fail/s")
 			if *limitOf == 0 {
@@ -63,9 +63,12 @@ func TestTargetIsSearched(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	searchTarget(t, search.Options{
-		Start: 20, Factor: 100, MaxRate: 20, Coarse: time.Second, Fine: time.Second, Confirm: time.Second, MaxTime: 10 * time.Second,
+	pass, _ := searchTarget(t, "p50 < 5s", search.Options{
+		Start: 20, Factor: 100, MaxRate: 20, Coarse: time.Second, Fine: time.Second, Confirm: time.Second, MaxTime: 20 * time.Second,
 	})
+	if pass != 20 {
+		t.Errorf("%g/s pass, of the 20 that were asked for", pass)
+	}
 }
 
 // limitSearch has shorter trials than breakpoint's defaults, whose search takes
@@ -79,7 +82,7 @@ func limitSearch() search.Options {
 
 // searchTarget searches as `taillight breakpoint` does by default, and prints what
 // it found.
-func searchTarget(tb testing.TB, o search.Options) (pass, fail float64) {
+func searchTarget(tb testing.TB, within string, o search.Options) (pass, fail float64) {
 	tb.Helper()
 	tb.Setenv(standInEnv, "real")
 	p, err := plan.Builtin("breakpoint")
@@ -87,13 +90,18 @@ func searchTarget(tb testing.TB, o search.Options) (pass, fail float64) {
 		tb.Fatal(err)
 	}
 	p.TraceShare = 1
-	objective, err := search.ParseObjective("p99 < 250ms")
+	objective, err := search.ParseObjective(within)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	out, err := Breakpoint(tb.Context(), SearchConfig{
 		Config:    Config{Plan: *p, Dir: filepath.Join(tb.TempDir(), "run"), Executable: os.Args[0], OTLP: "127.0.0.1:0", GRPC: "127.0.0.1:0", Profiles: "127.0.0.1:0"},
 		Objective: objective, Search: o,
+		OnTrial: func(_ search.Trial, r search.Result) {
+			if n := len(r.Trials); n > 0 {
+				say(tb, "trial %d: %s at %.1f/s: %s, limit %.1f to %.1f/s so far", n, r.Trials[n-1].Purpose, r.Trials[n-1].Rate, r.Trials[n-1].Verdict, r.Pass, r.Fail)
+			}
+		},
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -130,8 +130,8 @@ func (s *noted) note(head []byte, at time.Time) time.Duration {
 		s.first = at
 	}
 	a := arrival{at: at.UnixNano()}
-	if i := bytes.Index(head, []byte(header)); i >= 0 {
-		copy(a.trace[:], head[i+len(header):])
+	if _, id, ok := bytes.Cut(head, []byte(header)); ok {
+		copy(a.trace[:], id)
 	}
 	s.came = append(s.came, a)
 	wait := s.Hold

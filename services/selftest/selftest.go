@@ -128,7 +128,8 @@ func settled(ctx context.Context, o Options, measure func() ([]Row, error)) ([]R
 			}
 			return rows, err
 		}
-		o.OnStage("a figure was off: measuring again")
+		first := rows[slices.IndexFunc(rows, func(r Row) bool { return !r.OK })]
+		o.OnStage(fmt.Sprintf("off: %s %s, not %s (%s); measuring again", first.What, first.Got, first.Want, first.Note))
 	}
 }
 

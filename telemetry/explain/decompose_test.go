@@ -80,7 +80,12 @@ func decomposed(x *loadgen.Exchange, spans []signal.Span, timeline *signal.Timel
 		timelines = append(timelines, *timeline)
 		timelines[0].TraceID = signal.TraceID(x.TraceID)
 	}
-	return explain.DecomposeAll([]loadgen.Exchange{*x}, spans, timelines, most)[0]
+	exchanges := []loadgen.Exchange{*x}
+	b := explain.DecomposeAll(exchanges, spans, timelines, most)[0]
+	if b.Exchange == &exchanges[0] {
+		b.Exchange = x
+	}
+	return b
 }
 
 func TestDecompose(t *testing.T) {
