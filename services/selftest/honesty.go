@@ -31,6 +31,9 @@ const (
 	hardlyLate = 4 * time.Millisecond
 	// hunger is how many times more CPU a starved generator needs than it gets.
 	hunger       = 4
+	// burnLonger is how much longer than the load there is burning: for as long as
+	// a starved process takes to start.
+	burnLonger   = 2 * time.Second
 	leastBurners = 8
 	mostBurners  = 256
 )
@@ -173,7 +176,7 @@ func (t trial) measure(ctx context.Context, o Options, d time.Duration, need *fl
 		if burning = hungry(*need); processor < 0 {
 			burning *= runtime.NumCPU()
 		}
-		if burner, err = startPart(ctx, o, partBurners, burners{burning}, processor); err != nil {
+		if burner, err = startPart(ctx, o, partBurners, burners{burning, d + burnLonger}, processor); err != nil {
 			server.kill()
 			return nil, err
 		}

@@ -1,8 +1,11 @@
 package selftest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +41,36 @@ func pinThread(processor int) (release func() error, err error) {
 		return nil, fmt.Errorf("sched_setaffinity: %w", err)
 	}
 	return func() error { return unix.SchedSetaffinity(0, &before) }, nil
+}
+
+// wakeUps returns how late the system's own timer wakes a thread that has nothing
+// else to do, so many times a second; none when it cannot be used.
+func wakeUps(ctx context.Context, rate float64, d time.Duration) []time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	if err != nil || unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) != nil {
+		return nil
+	}
+	defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0) }() // it was allowed before
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return nil
+	}
+	began := now.Nano()
+	lates := make([]time.Duration, 0, int(rate*d.Seconds()))
+	for i := 1; i <= cap(lates) && ctx.Err() == nil; i++ {
+		at := began + int64(float64(i)/rate*float64(time.Second))
+		due := unix.NsecToTimespec(at)
+		for errors.Is(unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &due, nil), unix.EINTR) {
+			continue // asleep until an instant, whatever wakes it
+		}
+		if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+			return nil
+		}
+		lates = append(lates, time.Duration(now.Nano()-at))
+	}
+	return lates
 }
 
 // ownCPU returns the CPU time of this process.

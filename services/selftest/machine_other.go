@@ -3,6 +3,7 @@
 package selftest
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -13,6 +14,9 @@ func processors() []int { return nil }
 func pinThread(int) (func() error, error) {
 	return nil, errors.New("processes are kept on a processor on Linux only")
 }
+
+// wakeUps returns none: the timers of the runtime are all there is here.
+func wakeUps(context.Context, float64, time.Duration) []time.Duration { return nil }
 
 func ownCPU() time.Duration { return 0 }
 

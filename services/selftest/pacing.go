@@ -15,7 +15,9 @@ import (
 // notes when each came, on Linux by the time that the network layer gave it, so
 // that neither side's word is taken. In the same rounds a loop around time.Sleep
 // sends to the same server: what a machine can do differs, and by how much less
-// the generator is late does not.
+// the generator is late does not. Where a processor that rests takes its time to
+// wake, not even the system's own timer is so much better: no generator can be
+// less late than that, and one that is hardly later passes too.
 type pace struct {
 	rate float64 // per second
 	// The most that the lag may be, of that of time.Sleep.
@@ -30,6 +32,8 @@ const (
 	paceWarmUp     = 500 * time.Millisecond // not judged: connections are opened
 	paceShort      = 3 * time.Second        // of each generator in each round
 	paceFull       = 8 * time.Second        // at 5,000/s all exchanges are kept for as long
+	paceWakeUps    = 1 * time.Second        // of the system's own timer in each round
+	paceTimer      = 1.5                    // times its lateness is hardly later
 	paceRounds     = 3
 	paceFullRounds = 5
 	// What the generator says of a request, against when it came: between the
@@ -64,6 +68,7 @@ type paceRound struct {
 	ours, told []time.Duration // lag from outside, and as the generator tells it
 	apart      []time.Duration // the difference of the two, request by request
 	sleep      []time.Duration // lag of time.Sleep from outside
+	timer      []time.Duration // lateness of the system's own timer
 }
 
 // paceSent is what was sent in one round.
@@ -72,6 +77,7 @@ type paceSent struct {
 	kept    []loadgen.Exchange
 	counts  loadgen.Counts
 	sleeper []due
+	timer   []time.Duration
 }
 
 func (p pace) measure(ctx context.Context, o Options, name string, rounds int, d time.Duration) ([]Row, error) {
@@ -89,6 +95,7 @@ func (p pace) measure(ctx context.Context, o Options, name string, rounds int, d
 				sent[i].sleeper, err = sleepAndSend(ctx, addr, uint64(i)+1, p.rate, d+paceWarmUp)
 				return err
 			},
+			func() error { sent[i].timer = wakeUps(ctx, p.rate, paceWakeUps); return ctx.Err() },
 		}
 		if i%2 == 1 {
 			slices.Reverse(steps)
@@ -147,7 +154,8 @@ func (s *paceSent) round(came map[string]int64) (r paceRound, joined int) {
 			r.sleep = append(r.sleep, time.Duration(at-d.at))
 		}
 	}
-	for _, of := range [][]time.Duration{r.ours, r.told, r.apart, r.sleep} {
+	r.timer = slices.Clone(s.timer)
+	for _, of := range [][]time.Duration{r.ours, r.told, r.apart, r.sleep, r.timer} {
 		slices.Sort(of)
 	}
 	return r, joined
@@ -182,13 +190,14 @@ func (p pace) rows(name string, sent []paceSent, came map[string]int64, others f
 	} {
 		ours, sleep, ratios := over(rounds, func(r *paceRound) (a, b time.Duration) { return rank(r.ours, of.q), rank(r.sleep, of.q) })
 		told, _, _ := over(rounds, func(r *paceRound) (a, b time.Duration) { return rank(r.told, of.q), rank(r.sleep, of.q) })
+		timer, _, _ := over(rounds, func(r *paceRound) (a, b time.Duration) { return rank(r.timer, of.q), rank(r.sleep, of.q) })
 		apart, _, _ := over(rounds, func(r *paceRound) (a, b time.Duration) { return rank(r.apart, of.q), rank(r.sleep, of.q) })
 		ratio := stats.Median(ratios)
 		rows = append(rows, Row{
 			Test: "pacing", Case: name, What: "lag " + of.what,
-			Want: fmt.Sprintf("at most %g x time.Sleep", of.most), Got: fmt.Sprintf("%.3f x", ratio),
-			Note: fmt.Sprintf("%s, time.Sleep %s; rounds %.3f to %.3f", inUS(ours), inUS(sleep), ratios[0], ratios[len(ratios)-1]),
-			OK:   ratio > 0 && ratio <= of.most, Busy: busy,
+			Want: fmt.Sprintf("at most %g x time.Sleep, or %g x the system's timer", of.most, paceTimer), Got: fmt.Sprintf("%.3f x", ratio),
+			Note: fmt.Sprintf("%s; time.Sleep %s, timer %s; rounds %.3f to %.3f", inUS(ours), inUS(sleep), inUS(timer), ratios[0], ratios[len(ratios)-1]),
+			OK:   ratio > 0 && (ratio <= of.most || float64(ours) <= paceTimer*float64(timer)), Busy: busy,
 		}, Row{
 			Test: "pacing", Case: name, What: "as told, off at the " + of.apart,
 			Want: "0 to " + inUS(of.mostApart), Got: inUS(apart), Note: "the generator tells " + of.what + " " + inUS(told),

@@ -48,12 +48,15 @@ func TestPacingIsJudgedFromOutside(t *testing.T) {
 	for _, c := range []struct {
 		name              string
 		told, came, sleep time.Duration
+		timer             time.Duration
 		lose              int
 		others            float64
 		off               string
 		busy              bool
 	}{
 		{name: "right", told: 30 * us, came: 40 * us, sleep: 600 * us},
+		{name: "late, but hardly later than the timer", told: 190 * us, came: 200 * us, sleep: 600 * us, timer: 140 * us},
+		{name: "late, and later than the timer", told: 190 * us, came: 200 * us, sleep: 600 * us, timer: 130 * us, off: "lag p50, lag p99"},
 		{name: "late", told: 190 * us, came: 200 * us, sleep: 600 * us, off: "lag p50, lag p99"},
 		{name: "late, and it does not say so", told: 30 * us, came: 900 * us, sleep: 600 * us, off: "lag p50, as told, off at the median, lag p99, as told, off at the p99"},
 		{name: "it says that it was later than it was", told: 50 * us, came: 40 * us, sleep: 600 * us, off: "as told, off at the median, as told, off at the p99"},
@@ -63,6 +66,7 @@ func TestPacingIsJudgedFromOutside(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sent, came := sentAt(1500, c.told, c.came, c.sleep)
+			sent.timer = []time.Duration{c.timer}
 			for i := range c.lose {
 				delete(came, fmt.Sprintf("%x", sent.kept[i].TraceID))
 			}

@@ -138,10 +138,11 @@ func startOn(cmd *exec.Cmd, processor int) error {
 
 // burners is the job of that part.
 type burners struct {
-	Threads int `json:"threads"`
+	Threads int           `json:"threads"`
+	For     time.Duration `json:"for"`
 }
 
-// runBurners computes until its input ends.
+// runBurners computes until its time is over, or its input.
 func runBurners(job []byte, in io.Reader) error {
 	var b burners
 	if err := json.Unmarshal(job, &b); err != nil {
@@ -159,6 +160,15 @@ func runBurners(job []byte, in io.Reader) error {
 			}
 		}()
 	}
-	_, err := io.Copy(io.Discard, in)
-	return err
+	ended := make(chan error, 1)
+	go func() { // ends with the process
+		_, err := io.Copy(io.Discard, in)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(b.For):
+		return nil
+	}
 }
