@@ -30,7 +30,7 @@ const (
 	trulyLate  = 20 * time.Millisecond
 	hardlyLate = 4 * time.Millisecond
 	// hunger is how many times more CPU a starved generator needs than it gets.
-	hunger       = 4
+	hunger = 4
 	// burnLonger is how much longer than the load there is burning: for as long as
 	// a starved process takes to start.
 	burnLonger   = 2 * time.Second
