@@ -55,8 +55,8 @@ func TestPacingIsJudgedFromOutside(t *testing.T) {
 		busy              bool
 	}{
 		{name: "right", told: 30 * us, came: 40 * us, sleep: 600 * us},
-		{name: "late, but hardly later than the timer", told: 190 * us, came: 200 * us, sleep: 600 * us, timer: 140 * us},
-		{name: "late, and later than the timer", told: 190 * us, came: 200 * us, sleep: 600 * us, timer: 130 * us, off: "lag p50, lag p99"},
+		{name: "late, but hardly later than the timer", told: 190 * us, came: 200 * us, sleep: 600 * us, timer: 110 * us},
+		{name: "late, and later than the timer", told: 190 * us, came: 200 * us, sleep: 600 * us, timer: 90 * us, off: "lag p50, lag p99"},
 		{name: "late", told: 190 * us, came: 200 * us, sleep: 600 * us, off: "lag p50, lag p99"},
 		{name: "late, and it does not say so", told: 30 * us, came: 900 * us, sleep: 600 * us, off: "lag p50, as told, off at the median, lag p99, as told, off at the p99"},
 		{name: "it says that it was later than it was", told: 50 * us, came: 40 * us, sleep: 600 * us, off: "as told, off at the median, as told, off at the p99"},
