@@ -24,6 +24,15 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
+// DidYouMean asks for a word that Nearest returned, to follow what was typed;
+// "" asks nothing.
+func DidYouMean(word string) string {
+	if word == "" {
+		return ""
+	}
+	return " (did you mean " + word + "?)"
+}
+
 // edits counts the insertions, deletions, changes and swaps of neighbours that
 // turn a into b.
 func edits(a, b []rune) int {

@@ -191,6 +191,19 @@ func (p *Plan) Steps() []string {
 	return names
 }
 
+// MethodOf returns the method of the first step called step; "" when there is
+// none of that name.
+func (p *Plan) MethodOf(step string) string {
+	for i := range p.Journeys {
+		for k := range p.Journeys[i].Steps {
+			if s := &p.Journeys[i].Steps[k]; s.Name == step {
+				return s.Method
+			}
+		}
+	}
+	return ""
+}
+
 // WithDefaults returns a copy in which every zero field that has a default
 // carries it. Check and Attack expect that copy.
 func (p Plan) WithDefaults() Plan {
@@ -352,13 +365,13 @@ func (s *Step) check() error {
 		return fmt.Errorf("path %q does not begin with /; the host stands in target", s.Path)
 	case strings.ContainsFunc(s.Path, func(r rune) bool { return r <= ' ' || r == 0x7f }):
 		return fmt.Errorf("path %q has a space or a control character: write it percent-encoded", s.Path)
-	case strings.ContainsFunc(s.Method, func(r rune) bool { return !isToken(r) }):
+	case s.Method != "" && !IsToken(s.Method):
 		return fmt.Errorf("method %q is not a word", s.Method)
 	case s.Body != "" && s.BodyFile != "":
 		return errors.New("body and body_file together: a request has one body")
 	}
 	for name, value := range s.Headers {
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isToken(r) }) {
+		if !IsToken(name) {
 			return fmt.Errorf("header %q is not a header's name", name)
 		}
 		if strings.ContainsAny(value, "\r\n\x00") {
@@ -368,9 +381,12 @@ func (s *Step) check() error {
 	return nil
 }
 
-// isToken reports whether r may stand in a method or a header's name (RFC 9110).
-func isToken(r rune) bool {
-	return r > ' ' && r < 0x7f && !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+// IsToken reports whether text may be a method or a header's name: a token of
+// RFC 9110.
+func IsToken(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
 }
 
 // loads reports whether phase i asks for anything.

@@ -151,7 +151,7 @@ func (t Threshold) checkName(kind, name string, known []string) error {
 	}
 	text, at := t.locate(kind + ":")
 	return &ThresholdError{Text: text, Offset: at, Message: fmt.Sprintf("the plan has no %s %q%s: it has %s",
-		kind, name, didYouMean(Nearest(name, known)), strings.Join(quoted, ", "))}
+		kind, name, DidYouMean(Nearest(name, known)), strings.Join(quoted, ", "))}
 }
 
 // locate returns the text to blame and the offset in it of what follows mark.

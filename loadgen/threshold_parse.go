@@ -84,7 +84,7 @@ func (p *thresholdParser) scope(t *Threshold) *ThresholdError {
 		p.pos = start
 		return nil
 	case key != "phase" && key != "step":
-		return p.fail(at, "%q is no scope%s: use phase:name or step:name", key+":", didYouMean(Nearest(key, []string{"phase", "step"})))
+		return p.fail(at, "%q is no scope%s: use phase:name or step:name", key+":", DidYouMean(Nearest(key, []string{"phase", "step"})))
 	}
 	p.pos = at + len(key) + 1
 	name, err := p.name()
@@ -160,7 +160,7 @@ func (p *thresholdParser) metric(t *Threshold) *ThresholdError {
 	if meant == "" && t.Phase+t.Step != "" {
 		hint = "; a name with spaces stands in quotes"
 	}
-	return p.fail(at, "%q is no metric%s: use %s%s", word, didYouMean(meant), metricList, hint)
+	return p.fail(at, "%q is no metric%s: use %s%s", word, DidYouMean(meant), metricList, hint)
 }
 
 // metricMeant guesses what a wrong metric was meant to be: a misspelling, or
@@ -196,13 +196,6 @@ func metricMeant(word string) string {
 	return Nearest(word, []string{"mean", "max", "errors", "rate", "unsent", "p99", "p95", "p90", "p50"})
 }
 
-func didYouMean(word string) string {
-	if word == "" {
-		return ""
-	}
-	return " (did you mean " + word + "?)"
-}
-
 func (p *thresholdParser) op(t *Threshold) *ThresholdError {
 	op, at := p.take(func(r rune) bool { return !isOp(r) })
 	meant := ""
@@ -222,7 +215,7 @@ func (p *thresholdParser) op(t *Threshold) *ThresholdError {
 	case ">>":
 		meant = ">"
 	}
-	return p.fail(at, "%q is no operator%s: use < <= > or >=", op, didYouMean(meant))
+	return p.fail(at, "%q is no operator%s: use < <= > or >=", op, DidYouMean(meant))
 }
 
 func expected(what, word string) string {
@@ -371,5 +364,5 @@ func (p *thresholdParser) abort(t *Threshold) *ThresholdError {
 		word, _ = p.take(unicode.IsSpace)
 	}
 	return p.fail(at, "unexpected %q%s: a value is followed by in every and a duration, by abort, or by nothing",
-		word, didYouMean(Nearest(word, []string{"abort", "in every"})))
+		word, DidYouMean(Nearest(word, []string{"abort", "in every"})))
 }

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/url"
 	"os"
@@ -89,7 +88,7 @@ func headerOf(list, key string) string {
 // newResource says who sends. A new service.instance.id per process keeps the
 // cumulative series of two runs apart.
 func newResource(ctx context.Context, o Options) (*resource.Resource, error) {
-	attributes := []attribute.KeyValue{attribute.String("service.instance.id", newUUID())}
+	attributes := []attribute.KeyValue{attribute.String("service.instance.id", otlpenv.NewInstance())}
 	if o.Service != "" {
 		attributes = append(attributes, attribute.String(names.AttrService, o.Service))
 	}
@@ -118,12 +117,4 @@ func newResource(ctx context.Context, o Options) (*resource.Resource, error) {
 func attributeOf(res *resource.Resource, key attribute.Key) string {
 	v, _ := res.Set().Value(key)
 	return v.AsString()
-}
-
-// newUUID returns a random UUID, version 4.
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails: it ends the process instead
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

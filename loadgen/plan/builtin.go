@@ -50,5 +50,5 @@ func BuiltinYAML(name string) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("no built-in plan %q%s: there are %s",
-		name, didYouMean(loadgen.Nearest(name, names)), strings.Join(names, ", "))
+		name, loadgen.DidYouMean(loadgen.Nearest(name, names)), strings.Join(names, ", "))
 }

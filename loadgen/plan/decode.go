@@ -31,7 +31,7 @@ func (s *source) object(n *node, what string, keys ...key) error {
 		case lines[name] != 0:
 			return s.at(f.key, "the key %q stands twice, first in line %d: remove one", name, lines[name])
 		case read == nil:
-			return s.at(f.key, "unknown key %q in %s%s: its keys are %s", name, what, didYouMean(keyMeant(name, keys)), listKeys(keys))
+			return s.at(f.key, "unknown key %q in %s%s: its keys are %s", name, what, loadgen.DidYouMean(keyMeant(name, keys)), listKeys(keys))
 		case f.value.kind == empty:
 			return s.at(f.key, "%s has no value: give one, or leave the key out", name)
 		}
@@ -89,13 +89,6 @@ func keyMeant(name string, keys []key) string {
 		}
 	}
 	return ""
-}
-
-func didYouMean(word string) string {
-	if word == "" {
-		return ""
-	}
-	return " (did you mean " + word + "?)"
 }
 
 // each reads a list that has at least one item.

@@ -73,7 +73,7 @@ func (d *decoder) load(l *loadgen.Load) []key {
 				l.Arrivals = loadgen.Poisson
 			default:
 				return fmt.Errorf("%q is no kind of arrivals%s: use uniform or poisson", text,
-					didYouMean(loadgen.Nearest(text, []string{"uniform", "poisson"})))
+					loadgen.DidYouMean(loadgen.Nearest(text, []string{"uniform", "poisson"})))
 			}
 			return nil
 		})},

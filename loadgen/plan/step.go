@@ -152,7 +152,7 @@ func checkMethod(text string) error {
 	near := loadgen.Nearest(text, known)
 	// Other methods exist, such as QUERY and PURGE; they are upper-case words.
 	if near != "" || text == "CONNECT" || len(text) < 3 || len(text) > 30 || strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
-		return fmt.Errorf("%q is no method%s: use an HTTP method in capitals, such as GET", text, didYouMean(near))
+		return fmt.Errorf("%q is no method%s: use an HTTP method in capitals, such as GET", text, loadgen.DidYouMean(near))
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func (d *decoder) headers(n *node) (map[string]string, error) {
 		switch {
 		case lines[name] != 0:
 			return nil, d.at(f.key, "the header %q stands twice, first in line %d: remove one", name, lines[name])
-		case !isToken(name):
+		case !loadgen.IsToken(name):
 			return nil, d.at(f.key, "%q is no name of a header", f.key.text)
 		case name == "Content-Length", name == "Transfer-Encoding":
 			return nil, d.at(f.key, "%s follows from the body: remove it", name)
@@ -193,13 +193,6 @@ func (d *decoder) headers(n *node) (map[string]string, error) {
 		headers[f.key.text] = f.value.text
 	}
 	return headers, nil
-}
-
-// isToken reports whether text is a token of RFC 9110.
-func isToken(text string) bool {
-	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
 }
 
 func (d *decoder) expect(n *node, e *loadgen.Expect) error {

@@ -276,20 +276,9 @@ func (r *run) startExporter(ctx context.Context) (*exporter.Exporter, error) {
 		}
 	}
 	for _, name := range r.plan.Steps() {
-		o.Steps = append(o.Steps, exporter.Step{Name: name, Method: methodOf(&r.plan, name)})
+		o.Steps = append(o.Steps, exporter.Step{Name: name, Method: r.plan.MethodOf(name)})
 	}
 	return exporter.New(ctx, o)
-}
-
-func methodOf(p *loadgen.Plan, step string) string {
-	for i := range p.Journeys {
-		for _, s := range p.Journeys[i].Steps {
-			if s.Name == step {
-				return s.Method
-			}
-		}
-	}
-	return ""
 }
 
 // attack runs the load.

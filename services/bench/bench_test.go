@@ -186,7 +186,7 @@ func TestJoinWaitsForSpans(t *testing.T) {
 			t.Errorf("waited %s for a target that sends nothing", d)
 		}
 		time.AfterFunc(20*time.Millisecond, func() {
-			s.store.AddSpans([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}, Kind: signal.KindServer}})
+			s.store.Admit([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}, Kind: signal.KindServer}})
 		})
 		s.join(kept, time.Hour, nil)
 		if !s.store.HasServer(signal.TraceID{1}) {

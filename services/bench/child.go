@@ -179,7 +179,7 @@ func split(procs int) (generator, target int) {
 func childEnv(environ []string, r *run, as role) []string {
 	env := slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		return strings.HasPrefix(kv, "OTEL_") || strings.HasPrefix(kv, "PYROSCOPE_") ||
-			strings.HasPrefix(kv, "TAILLIGHT_") || strings.HasPrefix(kv, "GOMAXPROCS=")
+			strings.HasPrefix(kv, names.EnvPrefix) || strings.HasPrefix(kv, "GOMAXPROCS=")
 	})
 	return append(append(env, as.env...),
 		names.EnvOTLP+"="+r.signals.OTLP,

@@ -23,6 +23,7 @@ import (
 //
 //	go test -run '^$' -bench TelemetryPrice -benchtime 8x -hold -timeout 1h ./services/bench
 //	go test -run '^$' -bench 'ReceiverLag|CollectorTrouble' -benchtime 5x -hold -timeout 1h ./services/bench
+//	go test -run '^$' -bench Verdict -benchtime 1x -hold -timeout 1h ./services/bench
 //
 // A pair of one second each (-benchtime 1x -arm 1s) shows that they work.
 var (

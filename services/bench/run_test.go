@@ -20,6 +20,7 @@ import (
 
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/services/target"
+	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -31,7 +32,7 @@ const standInEnv = "BENCH_TEST_TARGET"
 // standIn answers every request; "crash" ends in the middle of the run, "hang"
 // never says that it stands, "burn" neither, and computes, "spans" sends spans
 // of every request to the run and "elsewhere" to itself, "real" is the bundled
-// target.
+// target, which takes an address and faults too.
 func standIn(kind string) int {
 	ended := make(chan struct{})
 	go func() {
@@ -51,15 +52,20 @@ func standIn(kind string) int {
 		<-ended
 		return 0
 	case "real":
-		cfg := target.Config{Addr: "127.0.0.1:0"}
-		if i := slices.Index(os.Args, "--downstream"); i > 0 {
-			cfg.Downstream = os.Args[i+1]
+		cfg := target.Config{Addr: argument("--addr"), Downstream: argument("--downstream")}
+		var err error
+		if cfg.Faults.Faults, err = faults.ParseList(argument("--fault")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		go func() {
-			<-ended
-			cancel()
-		}()
+		defer cancel()
+		if slices.Contains(os.Args, "--child") { // the command of an A/B test has no standard input
+			go func() {
+				<-ended
+				cancel()
+			}()
+		}
 		if err := target.Run(ctx, cfg, nil, os.Stdout, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -89,6 +95,14 @@ func standIn(kind string) int {
 	_ = json.NewEncoder(os.Stdout).Encode(child{Addr: l.Addr().String(), PID: os.Getpid()})
 	<-ended
 	return 0
+}
+
+// argument returns what follows a flag of the stand-in; "" without it.
+func argument(flag string) string {
+	if i := slices.Index(os.Args, flag); i > 0 {
+		return os.Args[i+1]
+	}
+	return ""
 }
 
 // bundled is the bundled target itself.

@@ -176,7 +176,7 @@ func TestSpansOfCutRequestsAreCountedApart(t *testing.T) {
 // What the archive had no room for was received, and not kept.
 func TestUnwrittenSpansAreCounted(t *testing.T) {
 	s := &Signals{store: signal.NewStore(signal.StoreOptions{})}
-	s.store.AddSpans([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{1}}, {TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}}})
+	s.store.Admit([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{1}}, {TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}}})
 	run := &archive.Run{Spans: make([]signal.Span, 2)}
 	run.Signals.Spans.Dropped = map[string]int64{"duplicate": 3}
 	s.unwritten(run)

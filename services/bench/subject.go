@@ -186,7 +186,7 @@ func (s *subject) stop(cut <-chan struct{}) {
 // elsewhere, and with what sends it here: profiles and metrics, no traces.
 func serviceEnv(environ []string, signals *Signals) []string {
 	env := slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
-		return strings.HasPrefix(kv, "OTEL_") || strings.HasPrefix(kv, "PYROSCOPE_") || strings.HasPrefix(kv, "TAILLIGHT_")
+		return strings.HasPrefix(kv, "OTEL_") || strings.HasPrefix(kv, "PYROSCOPE_") || strings.HasPrefix(kv, names.EnvPrefix)
 	})
 	return append(env,
 		names.EnvOTLP+"="+signals.OTLP,

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 // The parts, called as the compose file calls its services.
@@ -39,13 +41,13 @@ type part struct {
 func (x *examination) all() []part {
 	a := &x.Addresses
 	return []part{
-		{partTarget, a.Target, "TAILLIGHT_PORT_TARGET", x.askText("/readyz", "ready")},
-		{partTaillight, a.Taillight, "TAILLIGHT_PORT_WEB", x.askText("/healthz", "ok")},
-		{partCollector, a.Collector, "TAILLIGHT_PORT_OTLP_HTTP", x.askCollector},
-		{partPrometheus, a.Prometheus, "TAILLIGHT_PORT_PROMETHEUS", x.askPrometheus},
-		{partTempo, a.Tempo, "TAILLIGHT_PORT_TEMPO", x.askTempo},
-		{partPyroscope, a.Pyroscope, "TAILLIGHT_PORT_PYROSCOPE", x.askPyroscope},
-		{partGrafana, a.Grafana, "TAILLIGHT_PORT_GRAFANA", x.askGrafana},
+		{partTarget, a.Target, names.EnvPortTarget, x.askText("/readyz", "ready")},
+		{partTaillight, a.Taillight, names.EnvPortWeb, x.askText("/healthz", "ok")},
+		{partCollector, a.Collector, names.EnvPortOTLP, x.askCollector},
+		{partPrometheus, a.Prometheus, names.EnvPortPrometheus, x.askPrometheus},
+		{partTempo, a.Tempo, names.EnvPortTempo, x.askTempo},
+		{partPyroscope, a.Pyroscope, names.EnvPortPyroscope, x.askPyroscope},
+		{partGrafana, a.Grafana, names.EnvPortGrafana, x.askGrafana},
 	}
 }
 

@@ -34,7 +34,7 @@ func capacity(ctx context.Context, o Options) ([]Row, error) {
 	for n := range searches {
 		name := fmt.Sprintf("%d at once, %s each, search %d of %d", capacityServers, capacityHold, n+1, searches)
 		o.OnStage("capacity: " + name)
-		r, err := settled(ctx, o, func() ([]Row, error) { return findLimit(ctx, name, o.Full, uint64(n)) })
+		r, err := settled(ctx, o, func() ([]Row, error) { return findLimit(ctx, o, name, uint64(n)) })
 		rows = append(rows, r...)
 		if err != nil {
 			return rows, err
@@ -42,20 +42,19 @@ func capacity(ctx context.Context, o Options) ([]Row, error) {
 	}
 	name := "a generator that computes 5 ms for each request, on one core"
 	o.OnStage("capacity: " + name)
-	r, err := settled(ctx, o, func() ([]Row, error) { return generatorsLimit(ctx, name) })
+	r, err := settled(ctx, o, func() ([]Row, error) { return generatorsLimit(ctx, o, name) })
 	rows = append(rows, r...)
 	if err != nil || !o.Full {
 		return rows, err
 	}
 	name = "half of the servers go during the search"
 	o.OnStage("capacity: " + name)
-	r, err = settled(ctx, o, func() ([]Row, error) { return movingLimit(ctx, name) })
+	r, err = settled(ctx, o, func() ([]Row, error) { return movingLimit(ctx, o, name) })
 	rows = append(rows, r...)
 	if err != nil {
 		return rows, err
 	}
-	o.OnStage("capacity: simulated servers")
-	simulated, err := simulatedLimits(ctx)
+	simulated, err := simulatedLimits(ctx, o)
 	return append(rows, simulated...), err
 }
 
@@ -74,17 +73,17 @@ func longSearch() search.Options {
 	return o
 }
 
-func findLimit(ctx context.Context, name string, long bool, seed uint64) ([]Row, error) {
+func findLimit(ctx context.Context, o Options, name string, seed uint64) ([]Row, error) {
 	s, err := startBusy(capacityServers)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
 	options := shortSearch()
-	if long {
+	if o.Full {
 		options = longSearch()
 	}
-	r, late, err := realSearch(ctx, s.url, seed, options, loadgen.Options{}, nil)
+	r, late, err := realSearch(ctx, o, s.url, seed, options, loadgen.Options{}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +99,7 @@ func findLimit(ctx context.Context, name string, long bool, seed uint64) ([]Row,
 
 // realSearch searches the limit of a server on a real clock. It also returns
 // how late the generator was, at worst, in the trials that passed.
-func realSearch(ctx context.Context, url string, seed uint64, options search.Options, o loadgen.Options, after func(search.Ran)) (search.Result, time.Duration, error) {
+func realSearch(ctx context.Context, o Options, url string, seed uint64, options search.Options, load loadgen.Options, after func(search.Ran)) (search.Result, time.Duration, error) {
 	objective, err := search.ParseObjective(capacityGoal)
 	if err != nil {
 		return search.Result{}, 0, err
@@ -117,9 +116,10 @@ func realSearch(ctx context.Context, url string, seed uint64, options search.Opt
 		if !ok {
 			return machine.Result(), late, nil
 		}
+		o.OnStage(fmt.Sprintf("capacity: trial %d, %s at %.0f/s for %s; %s", n, trial.Purpose, trial.Rate, trial.WarmUp+trial.Length, bracketSoFar(machine.Result())))
 		var seconds []loadgen.Second
-		o.OnSecond = func(s loadgen.Second) { seconds = append(seconds, s) }
-		res, err := loadgen.Attack(ctx, search.PlanOf(base, trial, n, "trial"), o)
+		load.OnSecond = func(s loadgen.Second) { seconds = append(seconds, s) }
+		res, err := loadgen.Attack(ctx, search.PlanOf(base, trial, n, "trial"), load)
 		if err != nil {
 			return search.Result{}, 0, err
 		}
@@ -134,6 +134,19 @@ func realSearch(ctx context.Context, url string, seed uint64, options search.Opt
 			after(ran[len(ran)-1])
 		}
 	}
+}
+
+// bracketSoFar says what a search knows of the limit.
+func bracketSoFar(r search.Result) string {
+	switch {
+	case r.Pass > 0 && r.Fail > 0:
+		return fmt.Sprintf("limit %.0f to %.0f/s", r.Pass, r.Fail)
+	case r.Pass > 0:
+		return fmt.Sprintf("limit above %.0f/s", r.Pass)
+	case r.Fail > 0:
+		return fmt.Sprintf("limit below %.0f/s", r.Fail)
+	}
+	return "limit unknown"
 }
 
 // busyServer holds requests for a while, so many at once, and computes nothing.
@@ -215,12 +228,12 @@ func (burner) Do(_ *loadgen.Request, x *loadgen.Exchange) {
 func (burner) Close() {}
 
 // generatorsLimit searches with a generator that can do 200/s at most.
-func generatorsLimit(ctx context.Context, name string) ([]Row, error) {
+func generatorsLimit(ctx context.Context, o Options, name string) ([]Row, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	most := float64(time.Second) / float64(burnTime)
-	o := shortSearch()
-	o.Start, o.Factor, o.Fine = 25, 4, 2*time.Second
-	r, _, err := realSearch(ctx, "http://127.0.0.1:1", 1, o, loadgen.Options{NewClient: func() loadgen.Client { return burner{} }}, nil)
+	options := shortSearch()
+	options.Start, options.Factor, options.Fine = 25, 4, 2*time.Second
+	r, _, err := realSearch(ctx, o, "http://127.0.0.1:1", 1, options, loadgen.Options{NewClient: func() loadgen.Client { return burner{} }}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -233,14 +246,14 @@ func generatorsLimit(ctx context.Context, name string) ([]Row, error) {
 
 // movingLimit takes half of a server away once a rate has passed that the
 // other half cannot do.
-func movingLimit(ctx context.Context, name string) ([]Row, error) {
+func movingLimit(ctx context.Context, o Options, name string) ([]Row, error) {
 	s, err := startBusy(capacityServers)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
 	half, halved := float64(capacityServers)/2/capacityHold.Seconds(), false
-	r, late, err := realSearch(ctx, s.url, 1, shortSearch(), loadgen.Options{}, func(t search.Ran) {
+	r, late, err := realSearch(ctx, o, s.url, 1, shortSearch(), loadgen.Options{}, func(t search.Ran) {
 		if t.Purpose == search.Bisect && t.Verdict == search.Pass && t.Rate > 1.2*half && !halved {
 			halved = true
 			s.halve()
@@ -257,7 +270,7 @@ func movingLimit(ctx context.Context, name string) ([]Row, error) {
 }
 
 // simulatedLimits searches simulated servers, 40 times each.
-func simulatedLimits(ctx context.Context) ([]Row, error) {
+func simulatedLimits(ctx context.Context, o Options) ([]Row, error) {
 	const searches, enough = 40, 38
 	var rows []Row
 	for _, c := range []struct {
@@ -271,6 +284,7 @@ func simulatedLimits(ctx context.Context) ([]Row, error) {
 		{"simulated M/D/1, 1 in 100 may take over 50 ms", 1, search.Deterministic(0.005), 0.050, 200},
 		{"simulated lock, 1 in 100 may take over 80 ms", 1, search.Exponential(0.004), 0.080, 250},
 	} {
+		o.OnStage(fmt.Sprintf("capacity: %s, %d searches", c.name, searches))
 		held := 0
 		truth := (&search.Simulated{Servers: c.servers, Service: c.service}).Limit(c.limit, 0.01, c.highest)
 		for seed := range uint64(searches) {

@@ -13,7 +13,7 @@ import (
 
 // Row is one figure held against what is right.
 type Row struct {
-	Test string // omission, capacity, cause, aa
+	Test string // omission, pacing, honesty, capacity, cause, aa
 	Case string // what was set up
 	What string // p99, sent, a tier, ...
 	Want string // the right answer, and how far off it may be
@@ -32,6 +32,9 @@ type Options struct {
 	Full bool
 	// OnStage is told what runs now.
 	OnStage func(string)
+	// Part is the command that carries out RunPart with the name that is appended:
+	// pacing and honesty need processes of their own.
+	Part []string
 	// Bench records the runs of cause, which needs it.
 	Bench Bench
 	// Causes are the names of the causes to plant, with dashes for spaces; all
@@ -47,7 +50,14 @@ type test struct {
 }
 
 func tests() []test {
-	return []test{{"omission", omission}, {"capacity", capacity}, {"cause", plantedCauses}, {"aa", aa}}
+	return []test{
+		{"omission", omission},
+		{"pacing", pacing},
+		{"honesty", honesty},
+		{"capacity", capacity},
+		{"cause", plantedCauses},
+		{"aa", aa},
+	}
 }
 
 // Names lists the tests.
@@ -118,7 +128,8 @@ func settled(ctx context.Context, o Options, measure func() ([]Row, error)) ([]R
 			}
 			return rows, err
 		}
-		o.OnStage("a figure was off: measuring again")
+		first := rows[slices.IndexFunc(rows, func(r Row) bool { return !r.OK })]
+		o.OnStage(fmt.Sprintf("off: %s %s, not %s (%s); measuring again", first.What, first.Got, first.Want, first.Note))
 	}
 }
 

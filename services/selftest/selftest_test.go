@@ -3,6 +3,7 @@ package selftest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,13 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "target" {
 		os.Exit(serveTarget())
+	}
+	if len(os.Args) > 2 && os.Args[1] == "part" {
+		if err := selftest.RunPart(context.Background(), os.Args[2], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -116,7 +124,7 @@ func TestOmission(t *testing.T) {
 func TestUnknownNameListsWhatThereIs(t *testing.T) {
 	_, err := selftest.Run(context.Background(), []string{"omision"}, selftest.Options{})
 	var unknown *selftest.UnknownTestError
-	if !errors.As(err, &unknown) || !strings.Contains(err.Error(), "there are omission, capacity, cause, aa") {
+	if !errors.As(err, &unknown) || !strings.Contains(err.Error(), "there are omission, pacing, honesty, capacity, cause, aa") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/taillight-load/taillight/services/bench"
@@ -14,17 +13,13 @@ import (
 // abDisplay shows an A/B test as it goes: the window and the ratios so far
 // drawn over themselves on a terminal, a line a pair elsewhere.
 type abDisplay struct {
-	out   io.Writer
-	style style
+	screen
 	cfg   *bench.ABConfig
-
-	mu    sync.Mutex
-	drawn int
 	sofar *compare.Judgement
 }
 
 func newABDisplay(out io.Writer, s style, cfg *bench.ABConfig) *abDisplay {
-	return &abDisplay{out: out, style: s, cfg: cfg}
+	return &abDisplay{screen: screen{out: out, style: s}, cfg: cfg}
 }
 
 // start says what is tested and how long that takes.
@@ -45,10 +40,7 @@ func (d *abDisplay) progress(w bench.ABWindow, p bench.Progress) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.style.columns != nil {
-		d.style.width = d.style.columns()
-	}
-	s := d.style
+	s := d.measured()
 	length := d.cfg.Plan.Duration()
 	share := (float64(w.Number-1) + min(1, p.Elapsed.Seconds()/length.Seconds())) / float64(2*w.Pairs)
 	const width = 30
@@ -61,11 +53,7 @@ func (d *abDisplay) progress(w bench.ABWindow, p bench.Progress) {
 	if d.sofar != nil {
 		lines = append(lines, forest(d.sofar, s)...)
 	}
-	d.clear()
-	for _, l := range lines {
-		fmt.Fprintln(d.out, s.fit(l))
-	}
-	d.drawn = len(lines)
+	d.draw(lines...)
 }
 
 // pair shows what a pair measured.
@@ -95,27 +83,6 @@ func pairLine(number, of int, p compare.Pair) string {
 		line.WriteString("   the times do not count: the generator was late")
 	}
 	return line.String()
-}
-
-func (d *abDisplay) say(line string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.clear()
-	fmt.Fprintln(d.out, d.style.paint(yellow, line))
-}
-
-func (d *abDisplay) end() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.clear()
-}
-
-// clear removes the lines drawn last. d.mu is held.
-func (d *abDisplay) clear() {
-	if d.drawn > 0 {
-		fmt.Fprintf(d.out, "\x1b[%dA\x1b[J", d.drawn)
-		d.drawn = 0
-	}
 }
 
 // forest draws each measure's ratio with its interval over the margin, and the

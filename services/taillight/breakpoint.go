@@ -92,7 +92,7 @@ func (o *breakpointOptions) prepared(w *world, name string) (bench.SearchConfig,
 	if err != nil {
 		return cfg, err
 	}
-	if err := o.checkForwards(); err != nil {
+	if err := o.checkAddresses(); err != nil {
 		return cfg, err
 	}
 	objective, err := search.ParseObjective(o.objective)

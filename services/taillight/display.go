@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/taillight-load/taillight/services/bench"
@@ -15,20 +14,17 @@ import (
 // display shows a run as it goes: a few lines drawn over themselves on a
 // terminal, a line every other second elsewhere.
 type display struct {
-	out   io.Writer
-	style style
-	verb  string // run when empty
+	screen
+	verb string // run when empty
 
-	mu      sync.Mutex
 	started bench.Started
-	drawn   int       // lines on the screen that the next drawing replaces
 	rates   []float64 // one a second
 	tails   []float64 // p99 of each, seconds
 	said    int       // seconds since the last plain line
 	over    bool      // the last phase has ended
 }
 
-func newDisplay(out io.Writer, s style) *display { return &display{out: out, style: s} }
+func newDisplay(out io.Writer, s style) *display { return &display{screen: screen{out: out, style: s}} }
 
 // start says where everything is.
 func (d *display) start(s bench.Started) {
@@ -114,10 +110,7 @@ func coresOf(p bench.Progress) string {
 
 // redraw draws the live lines over the ones before.
 func (d *display) redraw(p bench.Progress) {
-	if d.style.columns != nil {
-		d.style.width = d.style.columns()
-	}
-	s := d.style
+	s := d.measured()
 	lag := ""
 	if s.width >= roomForLag {
 		lag = "   " + s.paint(dim, "generator lag p99 "+ms(p.LagP99.Seconds())+" ms")
@@ -134,11 +127,7 @@ func (d *display) redraw(p bench.Progress) {
 		"req/s  " + s.paint(cyan, spark(d.rates, s.width-12)),
 		"p99    " + s.paint(cyan, spark(d.tails, s.width-12)),
 	}
-	d.clear()
-	for _, l := range lines {
-		fmt.Fprintln(d.out, s.fit(l))
-	}
-	d.drawn = len(lines)
+	d.draw(lines...)
 }
 
 // roomForLag is the width that shows how late the generator is, too.
@@ -189,9 +178,7 @@ func (d *display) stage(what string) {
 	if !d.style.live {
 		return
 	}
-	d.clear()
-	fmt.Fprintln(d.out, d.style.fit(d.style.paint(dim, what+" …")))
-	d.drawn = 1
+	d.draw(d.style.paint(dim, what+" …"))
 }
 
 // interrupted says what an interruption does to a load; before there is one,
@@ -202,28 +189,5 @@ func (d *display) interrupted(line string) {
 	d.mu.Unlock()
 	if began {
 		d.say(line)
-	}
-}
-
-// say prints a line that stays.
-func (d *display) say(line string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.clear()
-	fmt.Fprintln(d.out, d.style.paint(yellow, line))
-}
-
-// end takes what is drawn off the screen.
-func (d *display) end() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.clear()
-}
-
-// clear removes the lines drawn last. d.mu is held.
-func (d *display) clear() {
-	if d.drawn > 0 {
-		fmt.Fprintf(d.out, "\x1b[%dA\x1b[J", d.drawn)
-		d.drawn = 0
 	}
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -201,9 +203,16 @@ func (o *planOptions) transportOverrides(t *plan.TransportOverrides) (err error)
 	return nil
 }
 
-// checkForwards checks the addresses that telemetry is passed on to, and those
-// that readers follow.
-func (o *planOptions) checkForwards() error {
+// checkAddresses checks the addresses that are listened on, those that telemetry
+// is passed on to, and those that readers follow.
+func (o *planOptions) checkAddresses() error {
+	for _, flag := range []string{"web", "otlp", "otlp-grpc", "profiles"} {
+		if f := o.flags.Lookup(flag); f != nil {
+			if err := checkListen(flag, f.Value.String()); err != nil {
+				return err
+			}
+		}
+	}
 	for _, flag := range []string{"forward-otlp", "forward-profiles"} {
 		if address := o.flags.Lookup(flag).Value.String(); address != "" {
 			if _, err := receiver.ForwardAddress(address); err != nil {
@@ -212,6 +221,22 @@ func (o *planOptions) checkForwards() error {
 		}
 	}
 	return o.links.check()
+}
+
+// checkListen reports an address that nobody could listen on. That somebody else
+// does shows later, and is no mistake of typing.
+func checkListen(flag, address string) error {
+	if address == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port)
+	}
+	if err != nil {
+		return usageError{fmt.Errorf("--%s %s: give HOST:PORT, such as 127.0.0.1:8000; port 0 takes a free one", flag, address)}
+	}
+	return nil
 }
 
 // parseTime reads Go's durations, and plain numbers as seconds, as Locust does.

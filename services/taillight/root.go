@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/taillight-load/taillight/services/bench"
+	"github.com/taillight-load/taillight/telemetry/names"
 	verdict "github.com/taillight-load/taillight/telemetry/signal"
 )
 
@@ -94,7 +95,7 @@ func newRoot(w *world) *cobra.Command {
 func fromEnvironment(flags *pflag.FlagSet, getenv func(string) (string, bool)) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "TAILLIGHT_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := names.EnvPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		v, ok := getenv(name)
 		if !ok || v == "" || f.Changed || f.Name == "help" {
 			return

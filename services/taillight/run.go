@@ -79,7 +79,7 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 	if err := o.checkExports(); err != nil {
 		return usageError{err}
 	}
-	if err := o.checkForwards(); err != nil {
+	if err := o.checkAddresses(); err != nil {
 		return err
 	}
 	if o.serve != "" {

@@ -86,10 +86,7 @@ func (d *searchDisplay) second(p bench.Progress) {
 	if !d.style.live {
 		return
 	}
-	if d.style.columns != nil {
-		d.style.width = d.style.columns()
-	}
-	s := d.style
+	s := d.measured()
 	lines := []string{
 		fmt.Sprintf("%s  %s  %s", s.paint(bold, d.objective), bracketText(&d.result), d.scale()),
 		fmt.Sprintf("trial %d  %s at %s   %.0f of %.0f s", d.told+1, s.paint(bold, string(d.trial.Purpose)), s.paint(bold, perSecond(d.trial.Rate)),
@@ -98,11 +95,7 @@ func (d *searchDisplay) second(p bench.Progress) {
 			s.paint(bold, fmt.Sprintf("%.1f", p.Rate)), whole(p.Window), ms(p.P50.Seconds()), ms(p.P95.Seconds()), s.paint(bold, ms(p.P99.Seconds()))),
 		"target " + s.paint(bold, coresOf(p)) + "   " + s.paint(dim, "generator lag p99 "+ms(p.LagP99.Seconds())+" ms"),
 	}
-	d.clear()
-	for _, l := range lines {
-		fmt.Fprintln(d.out, s.fit(l))
-	}
-	d.drawn = len(lines)
+	d.draw(lines...)
 }
 
 // scale draws the rates tried so far on a logarithmic scale: those that

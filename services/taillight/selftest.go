@@ -31,9 +31,14 @@ func selftestCommand(w *world) *cobra.Command {
 			// The next Ctrl-C ends the process.
 			defer context.AfterFunc(ctx, stop)()
 			s := newStyle(w.stdout, w.getenv)
-			rows, err := selftest.Run(ctx, args, selftest.Options{Full: full, Bench: recording(w), Runs: runs, Causes: planted, OnStage: func(what string) {
-				fmt.Fprintln(w.stderr, what+" …")
-			}})
+			itself, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			rows, err := selftest.Run(ctx, args, selftest.Options{
+				Full: full, Bench: recording(w), Part: []string{itself, "selftest", partCommand}, Runs: runs, Causes: planted,
+				OnStage: func(what string) { fmt.Fprintln(w.stderr, what+" …") },
+			})
 			if _, ok := errors.AsType[*selftest.UnknownTestError](err); ok {
 				return usageError{err}
 			}
@@ -53,7 +58,22 @@ func selftestCommand(w *world) *cobra.Command {
 	cmd.Flags().BoolVar(&full, "full", false, "run the long form")
 	cmd.Flags().StringSliceVar(&planted, "cause", nil, "`NAME` of a cause to plant, again for more: "+strings.Join(selftest.CauseNames(), ", "))
 	cmd.Flags().StringVar(&runs, "runs", "", "`directory` that keeps the runs which cause records; without one they are removed")
+	cmd.AddCommand(partOfSelftest(w))
 	return cmd
+}
+
+// partCommand starts a process that a selftest needs beside its own.
+const partCommand = "part"
+
+// partOfSelftest is for the selftest alone, and in no help text.
+func partOfSelftest(w *world) *cobra.Command {
+	return &cobra.Command{
+		Use: partCommand + " NAME", Hidden: true, Args: exactly(1, "the name of a part"),
+		Short: "Carry out one part of a selftest, as standard input says",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return selftest.RunPart(cmd.Context(), args[0], w.stdin, w.stdout)
+		},
+	}
 }
 
 // recording carries out the runs of the selftest as any other.

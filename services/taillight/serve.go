@@ -61,7 +61,7 @@ const (
 )
 
 func serve(ctx context.Context, w *world, o *serveOptions) error {
-	if err := o.checkForwards(); err != nil {
+	if err := o.checkAddresses(); err != nil {
 		return err
 	}
 	p, err := o.autorunPlan()

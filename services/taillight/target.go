@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -21,6 +22,9 @@ func targetCommand(w *world) *cobra.Command {
 		Long:  "Target serves the bundled gin service: GET /profile does the seed's heavy work and answers with its\nown profile. It prints one JSON line {addr, admin, pid} once it listens.",
 		Args:  exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(checkListen("addr", cfg.Addr), checkListen("admin", cfg.AdminAddr)); err != nil {
+				return err
+			}
 			set, err := planted.set(w, fitsTarget(cfg.Downstream))
 			if err != nil {
 				return err

@@ -83,7 +83,7 @@ func (d *Document) Tabulate(result *loadgen.Result, kept []loadgen.Exchange) {
 	for i, name := range names.steps {
 		m := measure(result, func(s *loadgen.Series) bool { return s.Step == i })
 		d.Steps = append(d.Steps, Step{
-			Name: name, Method: methodOf(&result.Plan, name),
+			Name: name, Method: result.Plan.MethodOf(name),
 			Counts: m.counts, Rate: perSecond(m.counts.Completed, whole), Latency: m.latency(),
 		})
 	}
@@ -156,18 +156,6 @@ func phaseRow(r *loadgen.Result, i int, name string) Phase {
 		CPU: int64(p.CPU), Throttled: int64(p.Throttled),
 		Counts: m.counts, Rate: perSecond(m.counts.Completed, p.End-p.Start), Latency: m.latency(),
 	}
-}
-
-// methodOf returns the method of the first step called name.
-func methodOf(p *loadgen.Plan, name string) string {
-	for i := range p.Journeys {
-		for k := range p.Journeys[i].Steps {
-			if s := &p.Journeys[i].Steps[k]; s.Name == name {
-				return s.Method
-			}
-		}
-	}
-	return ""
 }
 
 type failureKey struct {

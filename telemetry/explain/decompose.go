@@ -147,19 +147,12 @@ type Breakdown struct {
 	Async bool
 }
 
-// Decompose says what the response of an exchange consists of. Spans that are
-// not of its trace do not matter; timeline is that of its server's handler, or
-// nil. Nothing beyond most is looked at, as if the run had not recorded it; T2,
-// whose profiles are of many requests together, tells no more of one than T1.
-func Decompose(x *loadgen.Exchange, spans []signal.Span, timeline *signal.Timeline, most signal.Tier) Breakdown {
-	j := Join([]loadgen.Exchange{*x}, spans)[0]
-	j.Exchange = x
-	return decompose(j, indexChildren(spans), timeline, most)
-}
-
-// DecomposeAll is [Decompose] for all exchanges, in their order. A timeline is
-// the exchange's when it names its server span, or, where one of the two is
-// not known, when trace, exchange and timeline are the only ones of each other.
+// DecomposeAll says what the responses of exchanges consist of, in their order.
+// Spans of other traces do not matter. A timeline is the exchange's when it
+// names its server span, or, where one of the two is not known, when trace,
+// exchange and timeline are the only ones of each other. Nothing beyond most is
+// looked at, as if the run had not recorded it; T2, whose profiles are of many
+// requests together, tells no more of one than T1.
 func DecomposeAll(exchanges []loadgen.Exchange, spans []signal.Span, timelines []signal.Timeline, most signal.Tier) []Breakdown {
 	calls, recorded := indexChildren(spans), indexTimelines(timelines)
 	uses := make(map[signal.TraceID]int, len(exchanges))

@@ -72,6 +72,22 @@ func wanted(p parts) explain.Parts {
 	return all
 }
 
+// decomposed takes one exchange apart, with the timeline of its server's handler
+// or none.
+func decomposed(x *loadgen.Exchange, spans []signal.Span, timeline *signal.Timeline, most signal.Tier) explain.Breakdown {
+	var timelines []signal.Timeline
+	if timeline != nil {
+		timelines = append(timelines, *timeline)
+		timelines[0].TraceID = signal.TraceID(x.TraceID)
+	}
+	exchanges := []loadgen.Exchange{*x}
+	b := explain.DecomposeAll(exchanges, spans, timelines, most)[0]
+	if b.Exchange == &exchanges[0] {
+		b.Exchange = x
+	}
+	return b
+}
+
 func TestDecompose(t *testing.T) {
 	const server, calls, internal, consumer = signal.KindServer, signal.KindClient, signal.KindInternal, signal.KindConsumer
 	unsplit := client(parts{explain.Wait: 20 * ms, explain.Receive: 1 * ms})
@@ -205,7 +221,7 @@ func TestDecompose(t *testing.T) {
 			if c.most == "" {
 				c.most = signal.T3
 			}
-			b := explain.Decompose(x, c.spans, c.timeline, c.most)
+			b := decomposed(x, c.spans, c.timeline, c.most)
 			if want := wanted(c.want); b.Parts != want {
 				for _, k := range explain.Components() {
 					if b.Parts[k] != want[k] {
@@ -222,7 +238,7 @@ func TestDecompose(t *testing.T) {
 
 // A breakdown names the calls, in the order of time.
 func TestCallsAreNamed(t *testing.T) {
-	b := explain.Decompose(exchanged(), []signal.Span{
+	b := decomposed(exchanged(), []signal.Span{
 		spanned(signal.KindClient, 5, 2, 12*ms, 13*ms), spanned(signal.KindServer, 2, 1, 0, 18*ms),
 		spanned(signal.KindProducer, 3, 2, 1*ms, 3*ms), spanned(signal.KindClient, 4, 2, 5*ms, 11*ms),
 	}, nil, signal.T1)
@@ -320,7 +336,7 @@ func TestComponentsAddUpToTheResponse(t *testing.T) {
 		x, spans, tl := drawn(t)
 		before := signal.T0
 		for _, most := range []signal.Tier{signal.T0, signal.T1, signal.T2, signal.T3} {
-			b := explain.Decompose(x, spans, tl, most)
+			b := decomposed(x, spans, tl, most)
 			if sum := b.Parts.Sum(); sum != x.Response() {
 				t.Fatalf("%s: adds up to %d of %d ns: %v", most, sum, x.Response(), b.Parts)
 			}
@@ -400,7 +416,7 @@ func TestCriticalPathOfCallsInARow(t *testing.T) {
 		rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "order"), 1)).Shuffle(len(spans), func(i, j int) { spans[i], spans[j] = spans[j], spans[i] })
 		x := exchanged()
 		x.Timings.Wait = time.Duration(at) + 2*ms
-		if b := explain.Decompose(x, spans, nil, signal.T1); b.Parts[explain.Downstream] != want {
+		if b := decomposed(x, spans, nil, signal.T1); b.Parts[explain.Downstream] != want {
 			t.Fatalf("%d downstream, want %d", b.Parts[explain.Downstream], want)
 		}
 	})

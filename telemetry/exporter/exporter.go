@@ -15,7 +15,6 @@ package exporter
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -133,22 +132,13 @@ func resourceOf(ctx context.Context, opt Options) (*resource.Resource, error) {
 	res, err := resource.New(ctx, resource.WithFromEnv(), resource.WithTelemetrySDK(), resource.WithAttributes(
 		attribute.String(names.AttrService, names.ServiceTaillight),
 		attribute.String("service.version", opt.Version),
-		attribute.String("service.instance.id", newUUID()),
+		attribute.String("service.instance.id", otlpenv.NewInstance()),
 		attribute.String(names.AttrRunID, opt.RunID),
 	))
 	if err != nil {
 		return nil, fmt.Errorf("resource, see %s: %w", names.EnvResource, err)
 	}
 	return res, nil
-}
-
-// newUUID returns a random UUID (RFC 9562, version 4).
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // Begin says when the run began, the wall clock at its offset 0, which is known

@@ -212,13 +212,3 @@ func (d *Difference) differs(counts, below []float64) bool {
 	p := stats.StudentTwoSided(rateRatio(own, d.requests, d.sides).t, float64(len(d.sides)-2))
 	return p <= falseShare
 }
-
-// Path returns the nodes from the root's child down to node i.
-func (d *Difference) Path(i int) []int {
-	var path []int
-	for ; i > Root; i = d.Nodes[i].Parent {
-		path = append(path, i)
-	}
-	slices.Reverse(path)
-	return path
-}

@@ -266,8 +266,21 @@ const (
 	BoardTraceID  = "traceId" // trace id as hex
 )
 
+// Environment variables that move the ports which the stack of docker compose
+// publishes.
+const (
+	EnvPortTarget     = "TAILLIGHT_PORT_TARGET"
+	EnvPortWeb        = "TAILLIGHT_PORT_WEB"
+	EnvPortOTLP       = "TAILLIGHT_PORT_OTLP_HTTP"
+	EnvPortPrometheus = "TAILLIGHT_PORT_PROMETHEUS"
+	EnvPortTempo      = "TAILLIGHT_PORT_TEMPO"
+	EnvPortPyroscope  = "TAILLIGHT_PORT_PYROSCOPE"
+	EnvPortGrafana    = "TAILLIGHT_PORT_GRAFANA"
+)
+
 // Environment variables that Taillight itself reads or sets.
 const (
+	EnvPrefix         = "TAILLIGHT_"                // of all of them, and of the variable of every flag
 	EnvAdminToken     = "TAILLIGHT_ADMIN_TOKEN"     // bearer token of the target's admin listener
 	EnvProfileAddress = "TAILLIGHT_PROFILE_ADDRESS" // second address that receives profiles
 	EnvServeToken     = "TAILLIGHT_SERVE_TOKEN"     // bearer token that may start and stop runs of serve from elsewhere

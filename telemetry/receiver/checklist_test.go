@@ -95,7 +95,7 @@ func TestEmptyBody(t *testing.T) {
 // it twice, the store behind it once.
 func TestASecondSendIsADuplicate(t *testing.T) {
 	store := signal.NewStore(signal.StoreOptions{})
-	rc := receiver.New(receiver.Options{OnSpans: store.AddSpans})
+	rc := receiver.New(receiver.Options{OnSpans: func(spans []signal.Span) { store.Admit(spans) }})
 	body, err := proto.Marshal(traceRequest(validSpan()))
 	if err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ type Store struct {
 		key      string
 	} // of the latest intern: a batch shares one
 	spans    []Span
-	traces   map[TraceID][]int32 // indices into spans
+	traces   map[TraceID]struct{} // of which there is a span
 	seen     map[spanKey]struct{}
 	servers  map[TraceID]struct{}
 	series   map[string]*storedSeries
@@ -114,7 +114,7 @@ func NewStore(opt StoreOptions) *Store {
 	return &Store{
 		opt:       opt,
 		resources: map[string]*Resource{},
-		traces:    map[TraceID][]int32{},
+		traces:    map[TraceID]struct{}{},
 		seen:      map[spanKey]struct{}{},
 		servers:   map[TraceID]struct{}{},
 		series:    map[string]*storedSeries{},
@@ -126,9 +126,6 @@ func NewStore(opt StoreOptions) *Store {
 		},
 	}
 }
-
-// AddSpans takes spans as Admit does.
-func (s *Store) AddSpans(spans []Span) { s.Admit(spans) }
 
 // Admit takes spans and returns those that are kept now: each once, and none
 // that was dropped or waits for Keep. With Known set, a SERVER span that the
@@ -192,11 +189,7 @@ func (s *Store) keep(sp *Span) {
 	kept := *sp
 	kept.Resource = s.intern(sp.Resource)
 	s.seen[key] = struct{}{}
-	places := s.traces[sp.TraceID]
-	if !s.opt.Forget {
-		places = append(places, int32(len(s.spans)))
-	}
-	s.traces[sp.TraceID] = places
+	s.traces[sp.TraceID] = struct{}{}
 	s.spans = append(s.spans, kept)
 	s.counts.Spans++
 }
@@ -358,18 +351,6 @@ func (s *Store) HasServer(trace TraceID) bool {
 	defer s.mu.RUnlock()
 	_, ok := s.servers[trace]
 	return ok
-}
-
-// Trace returns the spans of a trace in order of arrival; nil when there are
-// none.
-func (s *Store) Trace(id TraceID) []Span {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var out []Span
-	for _, i := range s.traces[id] {
-		out = append(out, s.spans[i])
-	}
-	return out
 }
 
 // Spans returns every span in order of arrival.

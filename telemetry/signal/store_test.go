@@ -23,17 +23,11 @@ func resource(service, instance string) *signal.Resource {
 	return &signal.Resource{Attributes: signal.Attributes{"service.name": service, "service.instance.id": instance}}
 }
 
-func TestStoreKeepsSpansByTrace(t *testing.T) {
+func TestStoreKeepsEachSpanOnce(t *testing.T) {
 	s := signal.NewStore(signal.StoreOptions{})
-	s.AddSpans([]signal.Span{span(1, 1, signal.KindServer), span(1, 2, signal.KindInternal)})
-	s.AddSpans([]signal.Span{span(2, 1, signal.KindClient), span(1, 1, signal.KindServer)})
+	s.Admit([]signal.Span{span(1, 1, signal.KindServer), span(1, 2, signal.KindInternal)})
+	s.Admit([]signal.Span{span(2, 1, signal.KindClient), span(1, 1, signal.KindServer)})
 
-	if got := len(s.Trace(signal.TraceID{15: 1})); got != 2 {
-		t.Errorf("trace 1 has %d spans, want 2", got)
-	}
-	if got := s.Trace(signal.TraceID{15: 9}); got != nil {
-		t.Errorf("an unknown trace has %v", got)
-	}
 	if !s.HasServer(signal.TraceID{15: 1}) || s.HasServer(signal.TraceID{15: 2}) {
 		t.Error("only trace 1 has a SERVER span")
 	}
@@ -49,7 +43,7 @@ func TestStoreKeepsSpansByTrace(t *testing.T) {
 
 func TestStoreDropsUnknownTraces(t *testing.T) {
 	s := signal.NewStore(signal.StoreOptions{Known: func(id signal.TraceID) bool { return id[15] == 1 }})
-	s.AddSpans([]signal.Span{span(1, 1, signal.KindServer), span(2, 1, signal.KindServer)})
+	s.Admit([]signal.Span{span(1, 1, signal.KindServer), span(2, 1, signal.KindServer)})
 	if s.HasServer(signal.TraceID{15: 2}) {
 		t.Error("a foreign trace is kept")
 	}
@@ -66,7 +60,7 @@ func TestStoreHoldsItsSpanBudget(t *testing.T) {
 		for i := range n {
 			sp := span(byte(i), 1, signal.KindInternal)
 			sp.Attributes = signal.Attributes{"k": strings.Repeat("x", rapid.IntRange(0, 2000).Draw(t, "length"))}
-			s.AddSpans([]signal.Span{sp})
+			s.Admit([]signal.Span{sp})
 		}
 		c := s.Counts()
 		if c.Spans+c.DroppedSpans[signal.DropOverBudget] != int64(n) {
@@ -162,11 +156,10 @@ func TestStoreConcurrentSafe(t *testing.T) {
 	for w := range 4 {
 		wg.Go(func() {
 			for i := range 100 {
-				s.AddSpans([]signal.Span{span(byte(i), byte(w), signal.KindServer)})
+				s.Admit([]signal.Span{span(byte(i), byte(w), signal.KindServer)})
 				s.AddSeries([]signal.Series{{Name: "m", Points: []signal.Point{{Time: int64(i*4 + w)}}}})
 				s.AddProfile(signal.Profile{Data: []byte{1}})
 				s.HasServer(signal.TraceID{15: byte(i)})
-				s.Trace(signal.TraceID{15: byte(i)})
 				s.Latest("m")
 				s.Counts()
 			}
