@@ -135,19 +135,17 @@ func truthOf(log *serverLog, planned, skip int) said {
 		}
 	}
 	slices.Sort(usual)
-	behind := behindSchedule(came, omissionRate)
-	early := slices.Sorted(slices.Values(behind[:max(1, len(behind)/3)])) // before the freeze
-	begin := float64(came[0])/1e9 + rankOf(early, anchorAt)
+	behind := behindSchedule(came)
 	all := make([]float64, 0, planned)
 	for k := skip; k < planned; k++ {
-		due := begin + float64(k)/omissionRate
 		if len(notes) == planned {
-			all = append(all, float64(notes[k].Wrote)/1e9-due)
+			all = append(all, float64(notes[k].Wrote-notes[k].Came)/1e9+behind[k])
 			continue
 		}
+		due := came[0] + int64(k)*int64(time.Second)/omissionRate
 		took := rankOf(usual, float64(k*7919%planned+1)/float64(planned)) // every one of the usual times, in no order
-		if end := due + took; end > float64(log.Froze)/1e9 && end < float64(log.Thawed)/1e9 {
-			took = float64(log.Thawed)/1e9 - due
+		if end := due + int64(took*1e9); end > log.Froze && end < log.Thawed {
+			took = float64(log.Thawed-due) / 1e9
 		}
 		all = append(all, took)
 	}

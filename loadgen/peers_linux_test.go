@@ -23,7 +23,7 @@ import (
 	"time"
 )
 
-var armTime = flag.Duration("arm", 4*time.Second, "how long each generator of a benchmark's round works, in whole seconds")
+var armTime = flag.Duration("arm", 3*time.Second, "how long each generator of a benchmark's round works, in whole seconds")
 
 // BenchmarkPeers does the same work with Taillight and with the other load
 // generators that are on PATH (bash .ci/peers installs them), in turn. One core
@@ -44,7 +44,7 @@ func BenchmarkPeers(b *testing.B) {
 		{Name: "closed", About: "50 connections, no pause", Connections: 50},
 		{Name: "open", About: "5,000 requests a second over at most 50 connections, where there is such a limit", Connections: 50, Rate: 5000},
 		{Name: "tls", About: "50 connections with TLS 1.3, HTTP/1.1, no pause", Connections: 50, TLS: true},
-		{Name: "http2", About: "50 connections with TLS 1.3, HTTP/2, one request at a time on each, no pause (vegeta has one connection for all)", Connections: 50, TLS: true, HTTP2: true},
+		{Name: "http2", About: "50 connections with TLS 1.3, HTTP/2, one request at a time on each, no pause (vegeta and bombardier let all requests share a connection)", Connections: 50, TLS: true, HTTP2: true},
 	} {
 		b.Run(load.Name, func(b *testing.B) { comparePeers(b, load) })
 	}

@@ -28,8 +28,9 @@ import (
 // serverKind is what a server of the benchmarks does with a request.
 type serverKind struct {
 	TLS, HTTP2 bool
-	// Notes says that it notes every request, with the kernel's time.
-	Notes bool
+	// Notes says that it notes every request, with the kernel's time; Traces
+	// that it notes their trace context too.
+	Notes, Traces bool
 	// Delay is what it waits before it answers.
 	Delay time.Duration
 	// Freeze is how long it answers nothing, from freezeAfter times as long
@@ -256,17 +257,19 @@ func (p *peerPort) note(conn *net.TCPConn) {
 			continue
 		}
 		n := noted{Came: came.UnixNano()}
-		if p.kind.Delay > 0 || p.kind.Freeze > 0 {
+		if p.kind.Traces {
 			n.Parent = traceparent(buf[:k])
+		}
+		if p.kind.Delay > 0 {
 			time.Sleep(time.Until(p.due(came)))
 		}
 		k = 0
 		p.answered.Add(1)
 		n.Wrote = time.Now().UnixNano()
+		p.keep(n, kernel) // before the client can have the answer, and ask for the log
 		if _, err := conn.Write(hello); err != nil {
 			return
 		}
-		p.keep(n, kernel)
 	}
 }
 

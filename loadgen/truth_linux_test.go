@@ -32,7 +32,7 @@ func BenchmarkTruth(b *testing.B) {
 	for i, delay := range delays {
 		arms[i] = own(ourTruth)
 		arms[i].program, arms[i].name, arms[i].read = selfProgram(), delay.String(), readNothing
-		servers[arms[i].name] = startPeerServer(b, serverKind{Notes: true, Delay: delay}, serverCore)
+		servers[arms[i].name] = startPeerServer(b, serverKind{Notes: true, Traces: true, Delay: delay}, serverCore)
 	}
 	all := interleave(b, arms, func(p *peer) (map[string]float64, error) {
 		as := *p
