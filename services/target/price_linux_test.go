@@ -384,14 +384,14 @@ func profileTable(present []system, all map[string]map[int]served, rounds int, a
 	var text strings.Builder
 	fmt.Fprintf(&text, "\n<!-- table: profile-%s -->\n%s, %d cores, %s. %d rounds of %s.\n\n", of, time.Now().UTC().Format("2006-01-02 15:04"), runtime.NumCPU(), runtime.Version(), rounds, arm)
 	row := func(name string, of func(figure func(served) float64) []float64) {
-		fmt.Fprintf(&text, "| %-44s ", name)
+		fmt.Fprintf(&text, "| %-70s ", name)
 		for _, f := range figures {
 			fmt.Fprintf(&text, "| %22s ", spreadOf(of(f)))
 		}
 		text.WriteString("|\n")
 	}
 	head := func(what string) {
-		fmt.Fprintf(&text, "| %-44s | %22s | %22s | %22s | %22s |\n|---|--:|--:|--:|--:|\n", what, "CPU ms/answer", "answers/s", "p50 ms", "p99 ms")
+		fmt.Fprintf(&text, "| %-70s | %22s | %22s | %22s | %22s |\n|---|--:|--:|--:|--:|\n", what, "CPU ms/answer", "answers/s", "p50 ms", "p99 ms")
 	}
 	head("")
 	for i := range present {
@@ -432,5 +432,11 @@ func spreadOf(list []float64) string {
 	}
 	slices.Sort(list)
 	n := len(list)
-	return fmt.Sprintf("%.3g (%.3g..%.3g)", (list[(n-1)/2]+list[n/2])/2, list[0], list[n-1])
+	digits := func(v float64) string {
+		if v >= 100 {
+			return strconv.FormatFloat(v, 'f', 0, 64)
+		}
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	return digits((list[(n-1)/2]+list[n/2])/2) + " (" + digits(list[0]) + ".." + digits(list[n-1]) + ")"
 }
