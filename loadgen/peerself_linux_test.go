@@ -38,6 +38,8 @@ func TestPeerProcess(t *testing.T) {
 		said = memoryAsPeer(t, &job)
 	case ourTruth:
 		said = truthAsPeer(t, &job)
+	case bareTruth:
+		said = bareAsPeer(t, &job)
 	default:
 		said = attackAsPeer(t, &job, name == withBaggage)
 	}

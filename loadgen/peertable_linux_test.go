@@ -94,10 +94,14 @@ func machine() string {
 // spread is the median of some rounds, the least and the largest.
 type spread struct{ median, least, most float64 }
 
-// String writes 1.02 (0.98..1.10); a figure that is not known is -.
+// String writes 1.02 (0.98..1.10), of one round 1.02; a figure that is not
+// known is -.
 func (s spread) String() string {
-	if math.IsNaN(s.median) {
+	switch {
+	case math.IsNaN(s.median):
 		return "-"
+	case s.least == s.most:
+		return digits(s.median)
 	}
 	return digits(s.median) + " (" + digits(s.least) + ".." + digits(s.most) + ")"
 }

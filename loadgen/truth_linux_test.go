@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
@@ -13,30 +14,41 @@ import (
 	"github.com/taillight-load/taillight/loadgen"
 )
 
-const ourTruth = "taillight, exchange by exchange"
+const (
+	ourTruth  = "taillight, exchange by exchange"
+	bareTruth = "bare"
+)
 
 // BenchmarkTruth holds the latencies that Taillight measures against those of
 // a server that waits for 0, 1, 10 and 100 ms and notes what each request
 // really took there: from the kernel's receipt of it to the instant before its
 // answer was written. Requests are told apart by their trace context. What a
-// latency is more than that is the way there and back, two wake-ups of idle
-// cores in it, and the generator's own error.
+// latency is more than that is the way there and back, with the wake-up of an
+// idle core, and the generator's own error. What the way alone takes on this
+// machine, a bare client says: a write, a read, and the clock around them.
 //
 //	go test -run '^$' -bench Truth -benchtime 5x -timeout 1h ./loadgen
 func BenchmarkTruth(b *testing.B) {
 	needCores(b)
 	delays := []time.Duration{0, time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond}
 	load := peerLoad{Name: "truth", Connections: 50, Rate: 200}
-	arms := make([]peer, len(delays))
-	servers := map[string]*peerServer{}
-	for i, delay := range delays {
-		arms[i] = own(ourTruth)
-		arms[i].program, arms[i].name, arms[i].read = selfProgram(), delay.String(), readNothing
-		servers[arms[i].name] = startPeerServer(b, serverKind{Notes: true, Traces: true, Delay: delay}, serverCore)
+	var arms []peer
+	servers, kinds := map[string]*peerServer{}, map[string]string{}
+	for _, delay := range delays {
+		server := startPeerServer(b, serverKind{Notes: true, Traces: true, Delay: delay}, serverCore)
+		for _, kind := range []string{ourTruth, bareTruth} {
+			arm := own(delay.String())
+			if kind == bareTruth {
+				arm.name += ", bare client"
+			}
+			arm.program, arm.read = selfProgram(), readNothing
+			servers[arm.name], kinds[arm.name] = server, kind
+			arms = append(arms, arm)
+		}
 	}
 	all := interleave(b, arms, func(p *peer) (map[string]float64, error) {
 		as := *p
-		as.name = ourTruth // what the process is told to be
+		as.name = kinds[p.name] // what the process is told to be
 		r, log, err := servers[p.name].measure(b, &as, load)
 		if err != nil {
 			return nil, err
@@ -78,6 +90,47 @@ func truthAsPeer(t *testing.T, job *peerJob) []measuredExchange {
 			all = append(all, measuredExchange{parentOf(x), int64(x.Service()), int64(x.Response())})
 		}
 	}})
+	return all
+}
+
+// bareAsPeer does the job with as little as can be: a write, a read, and the
+// clock around them. Its response is its service.
+func bareAsPeer(t *testing.T, job *peerJob) []measuredExchange {
+	t.Helper()
+	u, err := url.Parse(job.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make([]measuredExchange, job.Rate*job.Seconds)
+	began := time.Now()
+	var wg sync.WaitGroup
+	for c := range job.Connections {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", u.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			defer conn.Close()
+			buf := make([]byte, 4096)
+			for n := c; n < len(all); n += job.Connections {
+				parent := fmt.Sprintf("00-%032x-%016x-01", n+1, n+1)
+				request := fmt.Appendf(nil, "GET / HTTP/1.1\r\nHost: %s\r\ntraceparent: %s\r\n\r\n", u.Host, parent)
+				time.Sleep(time.Until(began.Add(time.Duration(n) * time.Second / time.Duration(job.Rate))))
+				sent := time.Now()
+				if _, err := conn.Write(request); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := conn.Read(buf); err != nil { // a small answer comes in one piece
+					t.Error(err)
+					return
+				}
+				took := int64(time.Since(sent))
+				all[n] = measuredExchange{parent, took, took}
+			}
+		})
+	}
+	wg.Wait()
 	return all
 }
 
