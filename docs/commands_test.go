@@ -79,7 +79,7 @@ func commands() []command {
 		{line: `go test -run '^$' -bench Lag/5000 -benchtime 5x -timeout 30m ./loadgen`, stage: "end-to-end"},
 		{line: `go test -run '^$' -bench Truth -benchtime 5x -timeout 30m ./loadgen`, stage: "end-to-end"},
 		{line: `go test -run '^$' -bench Memory/requests -benchtime 1x -timeout 30m ./loadgen`, stage: "end-to-end"},
-		{line: `go test -run '^$' -bench Memory/users -benchtime 3x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Memory/users -benchtime 2x -timeout 30m ./loadgen`, stage: "end-to-end"},
 		{line: `go test -run '^$' -bench Omission -benchtime 1x -timeout 30m ./loadgen`, stage: "end-to-end"},
 		{line: `go test -run '^$' -bench Profile/many -benchtime 5x -timeout 30m -foreign ~/.cache/taillight-peers ./services/target`, stage: "end-to-end"},
 		{line: `go test -run '^$' -bench Profile/one -benchtime 5x -timeout 30m -foreign ~/.cache/taillight-peers ./services/target`, stage: "end-to-end"},

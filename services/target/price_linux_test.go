@@ -425,7 +425,8 @@ func profileTable(present []system, all map[string]map[int]served, rounds int, a
 	return text.String()
 }
 
-// spreadOf writes the median of some rounds, the least and the largest.
+// spreadOf writes the median of some rounds, the least and the largest; of one
+// round only that.
 func spreadOf(list []float64) string {
 	if len(list) == 0 {
 		return "-"
@@ -437,6 +438,9 @@ func spreadOf(list []float64) string {
 			return strconv.FormatFloat(v, 'f', 0, 64)
 		}
 		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	if n == 1 {
+		return digits(list[0])
 	}
 	return digits((list[(n-1)/2]+list[n/2])/2) + " (" + digits(list[0]) + ".." + digits(list[n-1]) + ")"
 }
