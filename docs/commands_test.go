@@ -70,6 +70,21 @@ func commands() []command {
 		{line: "taillight compare runs/20261123-153012-7f3a runs/20261124-101500-91bc", stage: "test"},
 		{line: "taillight trend runs", stage: "test"},
 
+		// In their short forms.
+		{line: `go test -run '^$' -bench Peers/closed -benchtime 5x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Peers/open -benchtime 5x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Peers/tls -benchtime 5x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Peers/http2 -benchtime 5x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Lag/1000 -benchtime 5x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Lag/5000 -benchtime 5x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Truth -benchtime 5x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Memory/requests -benchtime 1x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Memory/users -benchtime 2x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Omission -benchtime 1x -timeout 30m ./loadgen`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Profile/many -benchtime 5x -timeout 30m -foreign ~/.cache/taillight-peers ./services/target`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Profile/one -benchtime 5x -timeout 30m -foreign ~/.cache/taillight-peers ./services/target`, stage: "end-to-end"},
+
+		{line: "bash .ci/performance", run: &run{home: true, prints: `(?m)^lag-1000\s+go test`}},
 		{line: "go run ./services/taillight run spike", run: &run{slow: true, home: true, prints: `report\.html`}},
 		{line: "go install ./services/taillight", run: &run{home: true}},
 		{line: "taillight run stress", run: &run{slow: true, prints: `report\.html`}},

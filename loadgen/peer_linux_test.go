@@ -1,162 +1,194 @@
 package loadgen_test
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
-	"os/exec"
-	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
-// peerJob is what a peer is to do.
-type peerJob struct {
-	url     string
-	seconds int
-	dir     string // its working directory, new
+// peerLoad is what every generator is to do to one server.
+type peerLoad struct {
+	Name        string // of the sub-benchmark and of its table
+	About       string
+	Connections int // or users
+	Rate        int // requests per second; 0 is closed, without a pause
+	TLS, HTTP2  bool
+	Requests    int64         // of Taillight's own jobs: when to end, 0 after their time
+	Think       time.Duration // the same: between a user's requests
 }
 
-func (j peerJob) time() string { return strconv.Itoa(j.seconds) + "s" }
+// peerJob is a load against one server, as a generator's process gets it.
+type peerJob struct {
+	peerLoad
+	URL     string
+	Seconds int
+	Dir     string // its working directory, new
+}
+
+func (j *peerJob) time() string  { return strconv.Itoa(j.Seconds) + "s" }
+func (j *peerJob) conns() string { return strconv.Itoa(j.Connections) }
+func (j *peerJob) rate() string  { return strconv.Itoa(j.Rate) }
+
+// each is the rate of one connection, for those that pace connections.
+func (j *peerJob) each() string { return strconv.Itoa(j.Rate / j.Connections) }
 
 // peer is a load generator: how it is asked, and how its answer is read.
 type peer struct {
 	name        string
 	program     string // "" is this one
-	script      string // begins with the file's ending
+	script      string // its file's ending
+	vus         int    // of k6; 0 is one a connection
 	failsAnyway bool   // its exit code says something else than that it broke
-	args        map[peerModel]func(peerJob) []string
-	read        func(ctx context.Context, p peer, j peerJob, out []byte) (p50, p99 float64, err error)
+	warmsUp     int    // seconds at the begin that are not in its figures
+	args        func(j *peerJob) []string
+	read        reader
 }
 
-const withBaggage = "taillight with baggage"
+const (
+	ours        = "taillight"
+	withBaggage = "taillight with baggage"
+	onSleep     = "time.Sleep"
+)
 
-// peers are those that can be measured, Taillight first.
-func peers() []peer {
-	self := map[peerModel]func(peerJob) []string{
-		closedModel: func(peerJob) []string { return []string{"-test.run=^TestPeerProcess$"} },
-		openModel:   func(peerJob) []string { return []string{"-test.run=^TestPeerProcess$"} },
+// own is a mode of this program, in a process of its own.
+func own(name string) peer {
+	return peer{
+		name: name, read: readOurs,
+		args: func(*peerJob) []string { return []string{"-test.run=^TestPeerProcess$"} },
 	}
-	c := strconv.Itoa(peerConnections)
-	rate := strconv.Itoa(peerRate)
-	each := strconv.Itoa(peerRate / peerConnections)
+}
+
+// peers are those that can be measured, Taillight first. Which of them can do
+// a job, their args say.
+func peers() []peer {
 	return []peer{
-		{name: "taillight", args: self, read: readOurs},
-		{name: withBaggage, args: self, read: readOurs},
-		{
-			name: "wrk", program: "wrk", read: readWrk,
-			args: map[peerModel]func(peerJob) []string{
-				closedModel: func(j peerJob) []string { return []string{"-t1", "-c" + c, "-d" + j.time(), "--latency", j.url} },
-			},
-		},
-		{
-			name: "wrk2", program: "wrk2", read: readWrk,
-			args: map[peerModel]func(peerJob) []string{
-				openModel: func(j peerJob) []string {
-					return []string{"-t1", "-c" + c, "-d" + j.time(), "-R" + rate, "--latency", j.url}
-				},
-			},
-		},
-		{
-			name: "bombardier", program: "bombardier", read: readBombardier,
-			args: map[peerModel]func(peerJob) []string{
-				closedModel: func(j peerJob) []string {
-					return []string{"-c", c, "-d", j.time(), "-l", "-o", "json", "-p", "result", j.url}
-				},
-				openModel: func(j peerJob) []string {
-					return []string{"-c", c, "-d", j.time(), "-r", rate, "-l", "-o", "json", "-p", "result", j.url}
-				},
-			},
-		},
-		{
-			name: "vegeta", program: "vegeta", script: ".txt", read: readVegeta,
-			args: map[peerModel]func(peerJob) []string{
-				closedModel: func(j peerJob) []string {
-					return []string{"attack", "-targets", "script.txt", "-rate", "0", "-workers", c, "-max-workers", c, "-duration", j.time(), "-output", "out"}
-				},
-				openModel: func(j peerJob) []string {
-					return []string{"attack", "-targets", "script.txt", "-rate", rate, "-duration", j.time(), "-output", "out"}
-				},
-			},
-		},
-		{
-			name: "fortio", program: "fortio", read: readFortio,
-			args: map[peerModel]func(peerJob) []string{
-				closedModel: func(j peerJob) []string {
-					return []string{"load", "-quiet", "-qps", "-1", "-c", c, "-t", j.time(), "-r", "0.0001", "-p", "50,99", "-json", "-", j.url}
-				},
-				openModel: func(j peerJob) []string {
-					return []string{"load", "-quiet", "-qps", rate, "-uniform", "-c", c, "-t", j.time(), "-r", "0.0001", "-p", "50,99", "-json", "-", j.url}
-				},
-			},
-		},
-		k6Peer(),
-		{
-			name: "hey", program: "hey", read: readHey,
-			args: map[peerModel]func(peerJob) []string{
-				closedModel: func(j peerJob) []string { return []string{"-c", c, "-z", j.time(), j.url} },
-				openModel:   func(j peerJob) []string { return []string{"-c", c, "-z", j.time(), "-q", each, j.url} },
-			},
-		},
-		{
-			name: "oha", program: "oha", read: readOha,
-			args: map[peerModel]func(peerJob) []string{
-				closedModel: func(j peerJob) []string {
-					return []string{"-c", c, "-z", j.time(), "--no-tui", "--output-format", "json", j.url}
-				},
-				openModel: func(j peerJob) []string {
-					return []string{"-c", c, "-z", j.time(), "-q", rate, "--latency-correction", "--no-tui", "--output-format", "json", j.url}
-				},
-			},
-		},
+		own(ours),
+		own(withBaggage),
+		{name: "wrk", program: "wrk", read: readWrk, args: wrkArgs},
+		{name: "wrk2", program: "wrk2", read: readWrk, args: wrk2Args, warmsUp: 10},
+		{name: "h2load", program: "h2load", read: readH2load, args: h2loadArgs},
+		{name: "bombardier", program: "bombardier", read: readBombardier, args: bombardierArgs},
+		{name: "vegeta", program: "vegeta", script: ".txt", read: readVegeta, args: vegetaArgs},
+		{name: "fortio", program: "fortio", read: readFortio, args: fortioArgs},
+		k6Peer("k6", 0),
+		{name: "hey", program: "hey", read: readHey, args: heyArgs},
+		{name: "oha", program: "oha", read: readOha, args: ohaArgs},
 		locustPeer("locust HttpUser", "HttpUser"),
 		locustPeer("locust FastHttpUser", "FastHttpUser"),
 	}
 }
 
-func k6Peer() peer {
-	run := func(peerJob) []string { return []string{"run", "--quiet", "--no-usage-report", "script.js"} }
-	return peer{
-		name: "k6", program: "k6", script: ".js", read: readK6,
-		args: map[peerModel]func(peerJob) []string{closedModel: run, openModel: run},
-	}
+// k6Peer is a k6 with so many virtual users.
+func k6Peer(name string, vus int) peer {
+	return peer{name: name, program: "k6", script: ".js", vus: vus, read: readK6, args: func(*peerJob) []string {
+		return []string{"run", "--quiet", "--no-usage-report", "script.js"}
+	}}
 }
 
 // locustPeer is a Locust with one process, which is what one core can run.
 func locustPeer(name, class string) peer {
-	run := func(j peerJob) []string {
-		c := strconv.Itoa(peerConnections)
-		return []string{"-f", "script.py", "--headless", "--only-summary", "--json", "-H", j.url, "-u", c, "-r", c, "-t", j.time(), class}
+	return peer{name: name, program: "locust", script: ".py", read: readLocust, failsAnyway: true, args: func(j *peerJob) []string {
+		if j.TLS {
+			return nil
+		}
+		return []string{
+			"-f", "script.py", "--headless", "--only-summary", "--json", "-H", j.URL,
+			"-u", j.conns(), "-r", j.conns(), "-t", j.time(), class,
+		}
+	}}
+}
+
+func wrkArgs(j *peerJob) []string {
+	if j.Rate > 0 || j.HTTP2 {
+		return nil
 	}
-	return peer{
-		name: name, program: "locust", script: ".py", read: readLocust, failsAnyway: true,
-		args: map[peerModel]func(peerJob) []string{closedModel: run, openModel: run},
+	return []string{"-t1", "-c" + j.conns(), "-d" + j.time(), "--latency", j.URL}
+}
+
+func wrk2Args(j *peerJob) []string {
+	if j.Rate == 0 || j.HTTP2 {
+		return nil
 	}
+	return []string{"-t1", "-c" + j.conns(), "-d" + j.time(), "-R" + j.rate(), "--latency", j.URL}
+}
+
+// h2loadArgs asks for one request at a time on a connection, as the others do.
+func h2loadArgs(j *peerJob) []string {
+	if j.Rate > 0 || !j.TLS {
+		return nil
+	}
+	args := []string{"-t1", "-m1", "-c" + j.conns(), "-D" + strconv.Itoa(j.Seconds), j.URL}
+	if !j.HTTP2 {
+		args = append([]string{"--h1"}, args...)
+	}
+	return args
+}
+
+func bombardierArgs(j *peerJob) []string {
+	args := []string{"-c", j.conns(), "-d", j.time(), "-l", "-k", "-o", "json", "-p", "result"}
+	if j.Rate > 0 {
+		args = append(args, "-r", j.rate())
+	}
+	if j.HTTP2 {
+		args = append(args, "--http2")
+	}
+	return append(args, j.URL)
+}
+
+func vegetaArgs(j *peerJob) []string {
+	args := []string{"attack", "-targets", "script.txt", "-duration", j.time(), "-output", "out", "-insecure", "-http2=" + strconv.FormatBool(j.HTTP2)}
+	if j.Rate == 0 {
+		return append(args, "-rate", "0", "-workers", j.conns(), "-max-workers", j.conns())
+	}
+	return append(args, "-rate", j.rate())
+}
+
+func fortioArgs(j *peerJob) []string {
+	if j.TLS {
+		return nil // its own client knows no TLS, and its other one is measured as vegeta
+	}
+	args := []string{"load", "-quiet", "-c", j.conns(), "-t", j.time(), "-r", "0.0001", "-p", "50,90,99,99.9", "-json", "-"}
+	if j.Rate == 0 {
+		args = append(args, "-qps", "-1")
+	} else {
+		args = append(args, "-qps", j.rate(), "-uniform")
+	}
+	return append(args, j.URL)
+}
+
+func heyArgs(j *peerJob) []string {
+	if j.TLS {
+		return nil
+	}
+	args := []string{"-c", j.conns(), "-z", j.time()}
+	if j.Rate > 0 {
+		args = append(args, "-q", j.each())
+	}
+	return append(args, j.URL)
+}
+
+func ohaArgs(j *peerJob) []string {
+	args := []string{"-c", j.conns(), "-z", j.time(), "--no-tui", "--insecure", "--output-format", "json"}
+	if j.Rate > 0 {
+		args = append(args, "-q", j.rate(), "--latency-correction")
+	}
+	if j.HTTP2 {
+		args = append(args, "--http2")
+	}
+	return append(args, j.URL)
 }
 
 // scriptFor writes the peer's script, in its own language.
-func (p peer) scriptFor(j peerJob, model peerModel) string {
-	open := model == openModel
+func (p *peer) scriptFor(j *peerJob) string {
 	switch p.script {
 	case ".txt":
-		return "GET " + j.url + "\n"
+		return "GET " + j.URL + "\n"
 	case ".js":
-		scenario := fmt.Sprintf(`executor: "constant-vus", vus: %d`, peerConnections)
-		if open {
-			scenario = fmt.Sprintf(`executor: "constant-arrival-rate", rate: %d, timeUnit: "1s", preAllocatedVUs: %d`, peerRate, peerConnections)
-		}
-		return fmt.Sprintf(`import http from "k6/http";
-export const options = { scenarios: { s: { %s, duration: "%ds" } }, summaryTrendStats: ["p(50)", "p(99)"], discardResponseBodies: true };
-export default function () { http.get(%q); }
-export function handleSummary(data) { return { stdout: JSON.stringify(data.metrics.http_req_duration.values) }; }
-`, scenario, j.seconds, j.url)
+		return p.k6Script(j)
 	}
 	wait := "constant(0)"
-	if open {
-		wait = fmt.Sprintf("constant_throughput(%d)", peerRate/peerConnections)
+	if j.Rate > 0 {
+		wait = fmt.Sprintf("constant_throughput(%d)", j.Rate/j.Connections)
 	}
 	return fmt.Sprintf(`from locust import FastHttpUser as Fast, HttpUser as Plain, constant, constant_throughput, task
 
@@ -172,130 +204,25 @@ class FastHttpUser(Fast):
 `, wait)
 }
 
-func readOurs(_ context.Context, _ peer, _ peerJob, out []byte) (p50, p99 float64, err error) {
-	var v struct{ P50, P99 float64 }
-	line, _, _ := bytes.Cut(out, []byte("\n"))
-	err = json.Unmarshal(line, &v)
-	return v.P50, v.P99, err
+func (p *peer) k6Script(j *peerJob) string {
+	vus := p.vus
+	if vus == 0 {
+		vus = j.Connections
+	}
+	scenario := fmt.Sprintf(`executor: "constant-vus", vus: %d`, vus)
+	if j.Rate > 0 {
+		scenario = fmt.Sprintf(`executor: "constant-arrival-rate", rate: %d, timeUnit: "1s", preAllocatedVUs: %d`, j.Rate, vus)
+	}
+	return fmt.Sprintf(`import http from "k6/http";
+export const options = {
+  scenarios: { s: { %s, duration: "%ds" } },
+  summaryTrendStats: ["p(50)", "p(90)", "p(99)", "p(99.9)", "max"],
+  discardResponseBodies: true, insecureSkipTLSVerify: true,
+};
+export default function () { http.get(%q); }
+export function handleSummary(data) { return { stdout: JSON.stringify(data.metrics.http_req_duration.values) }; }
+`, scenario, j.Seconds, j.URL)
 }
 
-func readWrk(_ context.Context, _ peer, _ peerJob, out []byte) (p50, p99 float64, err error) {
-	if p50, err = durationIn(out, `\n\s+50(?:\.000)?%\s+([0-9.]+[a-z]+)`); err == nil {
-		p99, err = durationIn(out, `\n\s+99(?:\.000)?%\s+([0-9.]+[a-z]+)`)
-	}
-	return p50, p99, err
-}
-
-func readHey(_ context.Context, _ peer, _ peerJob, out []byte) (p50, p99 float64, err error) {
-	if p50, err = durationIn(out, `50%+ in ([0-9.]+ s)ecs`); err == nil {
-		p99, err = durationIn(out, `99%+ in ([0-9.]+ s)ecs`)
-	}
-	return p50, p99, err
-}
-
-// durationIn returns the seconds of the duration that a pattern finds.
-func durationIn(out []byte, pattern string) (float64, error) {
-	m := regexp.MustCompile(pattern).FindSubmatch(out)
-	if m == nil {
-		return 0, fmt.Errorf("%w: %s", errNoFigure, pattern)
-	}
-	d, err := time.ParseDuration(strings.ReplaceAll(string(m[1]), " ", ""))
-	return d.Seconds(), err
-}
-
-func readBombardier(_ context.Context, _ peer, _ peerJob, out []byte) (p50, p99 float64, err error) {
-	var v struct {
-		Result struct {
-			Latency struct{ Percentiles map[string]float64 }
-		}
-	}
-	err = json.Unmarshal(out, &v)
-	p := v.Result.Latency.Percentiles // microseconds
-	return p["50"] / 1e6, p["99"] / 1e6, err
-}
-
-// readVegeta lets vegeta read its own results, after the measurement.
-func readVegeta(ctx context.Context, p peer, j peerJob, _ []byte) (p50, p99 float64, err error) {
-	cmd := exec.CommandContext(ctx, p.program, "report", "-type", "json", "out")
-	cmd.Dir = j.dir
-	out, err := cmd.Output()
-	if err != nil {
-		return 0, 0, err
-	}
-	var v struct{ Latencies map[string]float64 }
-	err = json.Unmarshal(out, &v)
-	return v.Latencies["50th"] / 1e9, v.Latencies["99th"] / 1e9, err
-}
-
-func readFortio(_ context.Context, _ peer, _ peerJob, out []byte) (p50, p99 float64, err error) {
-	var v struct {
-		DurationHistogram struct {
-			Percentiles []struct{ Percentile, Value float64 }
-		}
-	}
-	if i := bytes.IndexByte(out, '{'); i >= 0 {
-		out = out[i:]
-	}
-	err = json.NewDecoder(bytes.NewReader(out)).Decode(&v)
-	for _, p := range v.DurationHistogram.Percentiles {
-		switch p.Percentile {
-		case 50:
-			p50 = p.Value
-		case 99:
-			p99 = p.Value
-		}
-	}
-	return p50, p99, err
-}
-
-func readK6(_ context.Context, _ peer, _ peerJob, out []byte) (p50, p99 float64, err error) {
-	var v map[string]float64 // milliseconds
-	err = json.Unmarshal(out, &v)
-	return v["p(50)"] / 1e3, v["p(99)"] / 1e3, err
-}
-
-func readOha(_ context.Context, _ peer, _ peerJob, out []byte) (p50, p99 float64, err error) {
-	var v struct{ LatencyPercentiles map[string]float64 } // seconds
-	err = json.Unmarshal(out, &v)
-	return v.LatencyPercentiles["p50"], v.LatencyPercentiles["p99"], err
-}
-
-// readLocust takes the percentiles from the counts by rounded millisecond,
-// which is all that Locust keeps.
-func readLocust(_ context.Context, _ peer, _ peerJob, out []byte) (p50, p99 float64, err error) {
-	var v []struct {
-		ResponseTimes map[string]int `json:"response_times"`
-	}
-	i := bytes.IndexByte(out, '[')
-	if i < 0 {
-		return 0, 0, errNoFigure
-	}
-	if err := json.NewDecoder(bytes.NewReader(out[i:])).Decode(&v); err != nil || len(v) == 0 {
-		return 0, 0, fmt.Errorf("%w: %w", errNoFigure, err)
-	}
-	type count struct {
-		ms float64
-		n  int
-	}
-	var counts []count
-	total := 0
-	for text, n := range v[0].ResponseTimes {
-		ms, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return 0, 0, err
-		}
-		counts = append(counts, count{ms, n})
-		total += n
-	}
-	slices.SortFunc(counts, func(a, b count) int { return int(a.ms - b.ms) })
-	at := func(q float64) float64 {
-		seen := 0
-		for _, c := range counts {
-			if seen += c.n; float64(seen) >= q*float64(total) {
-				return c.ms / 1e3
-			}
-		}
-		return 0
-	}
-	return at(0.5), at(0.99), nil
-}
+// length is the time that a job takes.
+func (j *peerJob) length() time.Duration { return time.Duration(j.Seconds) * time.Second }

@@ -39,20 +39,18 @@ var errWindow = fmt.Errorf("the execution trace of the last seconds has more tha
 func (s *server) traced(c *gin.Context, format regions.Format) {
 	select {
 	case s.tracing <- struct{}{}:
-		defer func() { <-s.tracing }()
 	default:
 		s.later(c, http.StatusTooManyRequests, "another request is being traced")
 		return
 	}
-	if !trace.IsEnabled() {
-		problem(c, http.StatusServiceUnavailable, telemetry.ErrFlightOff.Error())
-		return
-	}
 	started := time.Now()
-	tl, took, err := s.timeline(c.Request.Context(), func(ctx context.Context) { s.heavy(ctx, regions.Record("")) })
+	tl, took, err := s.alone(c.Request.Context())
 	switch {
 	case errors.Is(err, telemetry.ErrFlightBusy):
 		s.later(c, http.StatusTooManyRequests, err.Error())
+		return
+	case errors.Is(err, telemetry.ErrFlightOff):
+		problem(c, http.StatusServiceUnavailable, err.Error())
 		return
 	case err != nil:
 		s.later(c, http.StatusServiceUnavailable, err.Error())
@@ -69,6 +67,16 @@ func (s *server) traced(c *gin.Context, format regions.Format) {
 		Stopwatch int64 `json:"stopwatch_ns"` // the handler's own
 	}{tl, int64(took)}
 	answer(c, format, p, timelineTiming(&tl))
+}
+
+// alone takes a timeline and lets the next request take one: before this one is
+// answered, or a client that asks again at once would be told to wait.
+func (s *server) alone(ctx context.Context) (signal.Timeline, time.Duration, error) {
+	defer func() { <-s.tracing }()
+	if !trace.IsEnabled() {
+		return signal.Timeline{}, 0, telemetry.ErrFlightOff
+	}
+	return s.timeline(ctx, func(ctx context.Context) { s.heavy(ctx, regions.Record("")) })
 }
 
 func (s *server) later(c *gin.Context, status int, why string) {
