@@ -184,7 +184,9 @@ func (a *attack) dispatch() {
 		a.mu.Lock()
 		// Read before the release, so that what falls due meanwhile is not
 		// left out.
-		over := a.now() >= a.end
+		now := a.now()
+		over := now >= a.end
+		a.schedule.woke(now)
 		for a.release() {
 			// More is due than one batch: others get their turn at the lock,
 			// and over must be read again.
@@ -201,7 +203,7 @@ func (a *attack) dispatch() {
 		}
 		wake := a.end
 		if ok {
-			wake = min(wake, next)
+			wake = min(wake, a.schedule.wakeFor(next))
 		}
 		a.schedule.armed = wake
 		a.waiter.arm(wake - a.now())
@@ -344,8 +346,12 @@ func (a *attack) after(w *worker, t task, counted bool) task {
 
 // rearm brings the dispatcher's wake-up forward when something is due sooner.
 func (a *attack) rearm() {
-	if next, ok := a.schedule.next(); ok && next < a.schedule.armed && !a.ended {
-		a.schedule.armed = next
-		a.waiter.arm(next - a.now())
+	next, ok := a.schedule.next()
+	if !ok || a.ended {
+		return
+	}
+	if wake := a.schedule.wakeFor(next); wake < a.schedule.armed {
+		a.schedule.armed = wake
+		a.waiter.arm(wake - a.now())
 	}
 }
