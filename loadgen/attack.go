@@ -125,9 +125,9 @@ func (a *attack) now() time.Duration { return time.Since(a.began) }
 
 // run is the life of an attack: it owns every goroutine, and waits for all.
 func (a *attack) run(ctx context.Context) *Result {
-	a.waiter = newWaiter(a.opts.Timer)
 	a.self = newSelfMeter()
 	a.began = time.Now()
+	a.waiter = newWaiter(a.opts.Timer, a.began)
 	res := &Result{Plan: a.plan, Began: a.began, Phases: make([]PhaseResult, len(a.plan.Phases))}
 	clerk := newClerk(a, res)
 	if a.opts.OnBegin != nil {
@@ -184,9 +184,8 @@ func (a *attack) dispatch() {
 		a.mu.Lock()
 		// Read before the release, so that what falls due meanwhile is not
 		// left out.
-		now := a.now()
-		over := now >= a.end
-		a.schedule.woke(now)
+		over := a.now() >= a.end
+		a.schedule.woke()
 		for a.release() {
 			// More is due than one batch: others get their turn at the lock,
 			// and over must be read again.
@@ -206,7 +205,7 @@ func (a *attack) dispatch() {
 			wake = min(wake, a.schedule.wakeFor(next))
 		}
 		a.schedule.armed = wake
-		a.waiter.arm(wake - a.now())
+		a.waiter.arm(wake)
 		w := a.waiter
 		a.mu.Unlock()
 		if w.wait() != nil {
@@ -220,7 +219,7 @@ func (a *attack) replaceWaiter() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.waiter.close()
-	a.waiter = newWaiter(RuntimeTimer)
+	a.waiter = newWaiter(RuntimeTimer, a.began)
 }
 
 // batch is how many events one hold of the lock serves at most.
@@ -251,6 +250,7 @@ func (a *attack) release() (more bool) {
 // finishLoad closes the schedule. a.mu is held.
 func (a *attack) finishLoad() {
 	a.ended = true
+	a.waiter.close()
 	a.schedule.close()
 	if a.busy == 0 {
 		close(a.drained)
@@ -262,7 +262,6 @@ func (a *attack) finishLoad() {
 func (a *attack) closeAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.waiter.close()
 	for _, c := range a.made {
 		c.Close()
 	}
@@ -352,6 +351,6 @@ func (a *attack) rearm() {
 	}
 	if wake := a.schedule.wakeFor(next); wake < a.schedule.armed {
 		a.schedule.armed = wake
-		a.waiter.arm(wake - a.now())
+		a.waiter.arm(wake)
 	}
 }
