@@ -125,9 +125,9 @@ func (a *attack) now() time.Duration { return time.Since(a.began) }
 
 // run is the life of an attack: it owns every goroutine, and waits for all.
 func (a *attack) run(ctx context.Context) *Result {
-	a.waiter = newWaiter(a.opts.Timer)
 	a.self = newSelfMeter()
 	a.began = time.Now()
+	a.waiter = newWaiter(a.opts.Timer, a.began)
 	res := &Result{Plan: a.plan, Began: a.began, Phases: make([]PhaseResult, len(a.plan.Phases))}
 	clerk := newClerk(a, res)
 	if a.opts.OnBegin != nil {
@@ -185,6 +185,7 @@ func (a *attack) dispatch() {
 		// Read before the release, so that what falls due meanwhile is not
 		// left out.
 		over := a.now() >= a.end
+		a.schedule.woke()
 		for a.release() {
 			// More is due than one batch: others get their turn at the lock,
 			// and over must be read again.
@@ -201,10 +202,10 @@ func (a *attack) dispatch() {
 		}
 		wake := a.end
 		if ok {
-			wake = min(wake, next)
+			wake = min(wake, a.schedule.wakeFor(next))
 		}
 		a.schedule.armed = wake
-		a.waiter.arm(wake - a.now())
+		a.waiter.arm(wake)
 		w := a.waiter
 		a.mu.Unlock()
 		if w.wait() != nil {
@@ -218,7 +219,7 @@ func (a *attack) replaceWaiter() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.waiter.close()
-	a.waiter = newWaiter(RuntimeTimer)
+	a.waiter = newWaiter(RuntimeTimer, a.began)
 }
 
 // batch is how many events one hold of the lock serves at most.
@@ -249,6 +250,7 @@ func (a *attack) release() (more bool) {
 // finishLoad closes the schedule. a.mu is held.
 func (a *attack) finishLoad() {
 	a.ended = true
+	a.waiter.close()
 	a.schedule.close()
 	if a.busy == 0 {
 		close(a.drained)
@@ -260,7 +262,6 @@ func (a *attack) finishLoad() {
 func (a *attack) closeAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.waiter.close()
 	for _, c := range a.made {
 		c.Close()
 	}
@@ -344,8 +345,12 @@ func (a *attack) after(w *worker, t task, counted bool) task {
 
 // rearm brings the dispatcher's wake-up forward when something is due sooner.
 func (a *attack) rearm() {
-	if next, ok := a.schedule.next(); ok && next < a.schedule.armed && !a.ended {
-		a.schedule.armed = next
-		a.waiter.arm(next - a.now())
+	next, ok := a.schedule.next()
+	if !ok || a.ended {
+		return
+	}
+	if wake := a.schedule.wakeFor(next); wake < a.schedule.armed {
+		a.schedule.armed = wake
+		a.waiter.arm(wake)
 	}
 }

@@ -57,7 +57,8 @@ func (c *clerk) second(now time.Duration) {
 	s := Second{Index: c.res.Seconds, Start: c.last, End: now, Series: series, Iterations: iter}
 	c.state(&s)
 	c.choose()
-	s.Kept, c.kept = c.kept, nil
+	// As much again is likely to come: growing would copy it several times.
+	s.Kept, c.kept = c.kept, make([]Exchange, 0, len(c.kept))
 	c.keep.second(c.a.rec.total)
 	c.note(&s)
 	c.res.Seconds++
@@ -100,9 +101,9 @@ func (c *clerk) choose() {
 // state fills in what is so at the end of the second.
 func (c *clerk) state(s *Second) {
 	a := c.a
+	s.Self = a.self.sample() // reads files: not under the lock
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s.Self = a.self.sample()
 	s.Phase = -1
 	s.InFlight = a.inFlight
 	if s.End < a.end {

@@ -32,6 +32,7 @@ type httpClient struct {
 	closed bool
 
 	socket *socket       // of conn
+	link   *link         // conn, where it can ask; else nil
 	idle   time.Duration // when the connection was last used
 	slow   time.Duration // from which service time on TCP_INFO is read
 	reader *bufio.Reader
@@ -102,12 +103,12 @@ func (c *httpClient) Close() {
 
 // Do implements Client.
 func (c *httpClient) Do(r *Request, x *Exchange) {
-	deadline := time.Now().Add(c.timeout)
+	// Sent is a moment ago: the clock need not be read again.
+	deadline := x.Sent + c.timeout
 	if !c.connect(x, deadline) {
 		return
 	}
 	class, err := c.roundTrip(r, x, deadline)
-	c.idle = c.now()
 	if err != nil {
 		x.fail(class, err)
 	} else {
@@ -121,15 +122,15 @@ func (c *httpClient) Do(r *Request, x *Exchange) {
 }
 
 // connect makes sure of a connection.
-func (c *httpClient) connect(x *Exchange, deadline time.Time) bool {
-	if c.conn != nil && c.now()-c.idle > checkAfter && c.socket.peerClosed() {
+func (c *httpClient) connect(x *Exchange, deadline time.Duration) bool {
+	if c.conn != nil && x.Sent-c.idle > checkAfter && c.socket.peerClosed() {
 		c.drop()
 	}
 	if c.conn != nil {
 		x.Reused = true
 		return true
 	}
-	ctx, cancel := context.WithDeadline(c.ctx, deadline)
+	ctx, cancel := context.WithTimeout(c.ctx, deadline-c.now())
 	defer cancel()
 	conn, class, err := c.dialer.dial(ctx, c.now, &x.Timings)
 	if err != nil {
@@ -143,8 +144,9 @@ func (c *httpClient) connect(x *Exchange, deadline time.Time) bool {
 		x.fail(ErrInterrupted, net.ErrClosed)
 		return false
 	}
-	c.conn, c.socket = conn, socketOf(conn)
-	c.reader.Reset(conn)
+	c.conn, c.socket = linkOf(conn, c.now), socketOf(conn)
+	c.link, _ = c.conn.(*link)
+	c.reader.Reset(c.conn)
 	return true
 }
 
@@ -156,27 +158,30 @@ func (c *httpClient) drop() {
 }
 
 // roundTrip writes the request and reads the answer, timing both.
-func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Time) (ErrorClass, error) {
-	if err := c.conn.SetDeadline(deadline); err != nil {
+func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Duration) (ErrorClass, error) {
+	if err := c.expire(deadline); err != nil {
+		c.idle = c.now()
 		return ErrReset, err
 	}
 	c.out = r.append(c.out[:0], x, c.cookies.header(r, x))
 	start := c.now()
-	class, err := c.send(r, x)
-	sent := c.now()
+	sent, class, err := c.begin(r, x, start)
 	x.Timings.Send = sent - start
 	if err != nil {
+		c.idle = sent
 		return class, fmt.Errorf("sending the request: %w", err)
 	}
 	_, err = c.reader.Peek(1)
 	first := c.now()
 	x.Timings.Wait = first - sent
 	if err != nil {
+		c.idle = first
 		return brokenClass(err), fmt.Errorf("waiting for the answer: %w", err)
 	}
 	c.body.reset(c.transport.MaxBody, r.Step.Expect.Body)
 	err = c.receive(r.Step.Method == "HEAD")
-	x.Timings.Receive = c.now() - first
+	c.idle = c.now()
+	x.Timings.Receive = c.idle - first
 	x.BytesIn = c.body.n
 	if err != nil {
 		return readClass(err), fmt.Errorf("reading the answer: %w", err)
@@ -189,6 +194,29 @@ func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Time) (Err
 		}
 	}
 	return "", nil
+}
+
+// expire makes the connection fail from deadline on.
+func (c *httpClient) expire(deadline time.Duration) error {
+	if c.link != nil {
+		return c.link.expire(deadline)
+	}
+	return c.conn.SetDeadline(time.Now().Add(deadline - c.now()))
+}
+
+// askWithin is how long a connection may have been idle for its request to be
+// asked: the target may have ended it since, which only reading would tell.
+const askWithin = 100 * time.Millisecond
+
+// begin sends the request and returns when that was done.
+func (c *httpClient) begin(r *Request, x *Exchange, start time.Duration) (time.Duration, ErrorClass, error) {
+	if c.link != nil && x.Reused && r.file == nil && start-c.idle < askWithin {
+		n, sent, err := c.link.ask(c.out)
+		x.BytesOut = int64(n)
+		return sent, brokenClass(err), err
+	}
+	class, err := c.send(r, x)
+	return c.now(), class, err
 }
 
 // send writes what is in out, and then the body file if there is one.

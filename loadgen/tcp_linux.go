@@ -4,16 +4,18 @@ import (
 	"net"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// socket asks the kernel about one connection. Its one closure serves every
-// time, so that asking allocates the answer alone.
+// socket asks the kernel about one connection. Its one closure and its one
+// answer serve every time, so that asking allocates nothing.
 type socket struct {
 	raw  syscall.RawConn
 	ask  func(fd uintptr)
-	info *unix.TCPInfo // the last answer
+	info unix.TCPInfo // the last answer
+	told bool         // there was one
 }
 
 // socketOf returns the socket under conn, also under TLS; nil when there is
@@ -31,7 +33,7 @@ func socketOf(conn net.Conn) *socket {
 		return nil
 	}
 	s := &socket{raw: raw}
-	s.ask = func(fd uintptr) { s.info, _ = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) }
+	s.ask = s.getsockopt
 	return s
 }
 
@@ -39,9 +41,20 @@ func (s *socket) read() *unix.TCPInfo {
 	if s == nil {
 		return nil
 	}
-	s.info = nil
+	s.told = false
 	_ = s.raw.Control(s.ask) // fails when closed
-	return s.info
+	if !s.told {
+		return nil
+	}
+	return &s.info
+}
+
+// getsockopt is a raw system call, as those of link are, for their reason.
+func (s *socket) getsockopt(fd uintptr) {
+	size := uint32(unsafe.Sizeof(s.info))
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO,
+		uintptr(unsafe.Pointer(&s.info)), uintptr(unsafe.Pointer(&size)), 0)
+	s.told = errno == 0
 }
 
 // tcpInfo returns what the kernel knows; nil when it has no answer.

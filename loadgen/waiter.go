@@ -3,13 +3,13 @@ package loadgen
 import "time"
 
 // A waiter lets one goroutine sleep until a deadline that others may bring
-// forward. Deadlines are relative, so that the caller's clock is the only one.
+// forward. Deadlines are offsets from the begin that it was made with.
 type waiter interface {
 	// wait returns when the armed time has passed; spurious returns are fine.
 	wait() error
 	// arm sets when wait returns, replacing what was armed. It may be called
-	// while another goroutine waits, and after close, when it does nothing.
-	arm(after time.Duration)
+	// while another goroutine waits, but by one at a time, and not after close.
+	arm(at time.Duration)
 	// close makes wait return at once from then on.
 	close()
 }
@@ -26,16 +26,17 @@ const (
 	RuntimeTimer Timer = "runtime"
 )
 
-func newWaiter(t Timer) waiter {
+func newWaiter(t Timer, began time.Time) waiter {
 	if t == BestTimer {
-		if w, err := newFDWaiter(); err == nil {
+		if w, err := newFDWaiter(began); err == nil {
 			return w
 		}
 	}
-	return &runtimeWaiter{timer: time.NewTimer(time.Hour), done: make(chan struct{})}
+	return &runtimeWaiter{began: began, timer: time.NewTimer(time.Hour), done: make(chan struct{})}
 }
 
 type runtimeWaiter struct {
+	began time.Time
 	timer *time.Timer
 	done  chan struct{}
 }
@@ -48,7 +49,7 @@ func (w *runtimeWaiter) wait() error {
 	return nil
 }
 
-func (w *runtimeWaiter) arm(after time.Duration) { w.timer.Reset(after) }
+func (w *runtimeWaiter) arm(at time.Duration) { w.timer.Reset(at - time.Since(w.began)) }
 
 func (w *runtimeWaiter) close() {
 	w.timer.Stop()

@@ -2,6 +2,9 @@
 
 package loadgen
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
-func newFDWaiter() (waiter, error) { return nil, errors.New("timerfd: Linux only") }
+func newFDWaiter(time.Time) (waiter, error) { return nil, errors.New("timerfd: Linux only") }

@@ -1,0 +1,174 @@
+package loadgen
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// link is a TCP connection whose socket is read and written by raw system
+// calls. It never blocks in them, so the scheduler need not know: telling it
+// wakes the runtime's monitor thread whenever the process was idle, which then
+// looks every 20 us on the same core. The waiting is the poller's, as ever.
+//
+// One goroutine uses it at a time; Close may come from another.
+type link struct {
+	*net.TCPConn
+	raw syscall.RawConn
+	now func() time.Duration
+
+	// A deadline that is set stays until it strikes, and is then moved to the
+	// one wanted if that is still to come: requests that are answered in time
+	// have no price of it.
+	set, wanted time.Duration
+
+	// The same closures serve every time, so that nothing is allocated.
+	reading, asking func(fd uintptr) bool
+	in, out         []byte
+	n               int           // bytes read, or written
+	errno           syscall.Errno // of the last call that failed
+	asked           time.Duration // when all was written; 0 before
+}
+
+// linkOf returns conn with fast reads and writes, or conn itself where there
+// are none.
+func linkOf(conn net.Conn, now func() time.Duration) net.Conn {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return conn
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return conn
+	}
+	l := &link{TCPConn: tcp, raw: raw, now: now}
+	l.reading, l.asking = l.tryRead, l.tryAsk
+	return l
+}
+
+// expire makes reads and writes fail from deadline on.
+func (l *link) expire(deadline time.Duration) error {
+	l.wanted = deadline
+	if l.set != 0 && l.set <= deadline {
+		return nil
+	}
+	return l.moveDeadline()
+}
+
+func (l *link) moveDeadline() error {
+	l.set = l.wanted
+	return l.SetDeadline(time.Now().Add(l.wanted - l.now()))
+}
+
+// wait runs f until it is true, waiting for the socket in between.
+func (l *link) wait(f func(fd uintptr) bool) error {
+	for {
+		err := l.raw.Read(f)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && l.set < l.wanted && l.now() < l.wanted {
+			if err := l.moveDeadline(); err != nil {
+				return err
+			}
+			continue
+		}
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			op.Op = "read" // as everywhere else
+		}
+		return err
+	}
+}
+
+// Read implements net.Conn.
+func (l *link) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	l.in, l.n, l.errno = p, 0, 0
+	err := l.wait(l.reading)
+	l.in = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case l.errno != 0:
+		return 0, l.failed("read")
+	case l.n == 0:
+		return 0, io.EOF
+	}
+	return l.n, nil
+}
+
+// Write implements net.Conn.
+func (l *link) Write(p []byte) (int, error) {
+	if err := l.moveDeadline(); err != nil {
+		return 0, err
+	}
+	return l.TCPConn.Write(p)
+}
+
+// ask writes p and waits until there is something to read, be it an error,
+// which the next Read then tells. It returns how much was written, and when
+// that was done.
+//
+// The poller is told to wait before the request leaves, so that no answer can
+// come too early: that saves the read that finds nothing yet. What came before
+// it is told is not seen, so ask is not for connections that were idle.
+func (l *link) ask(p []byte) (n int, at time.Duration, err error) {
+	l.out, l.n, l.errno, l.asked = p, 0, 0, 0
+	err = l.wait(l.asking)
+	l.out = nil
+	switch {
+	case l.asked != 0: // Read tells what else there was
+		return l.n, l.asked, nil
+	case err != nil:
+		return 0, l.now(), err
+	case l.errno != 0:
+		return 0, l.now(), l.failed("write")
+	}
+	// The socket's buffer took a part of it.
+	rest, err := l.Write(p[l.n:])
+	return l.n + rest, l.now(), err
+}
+
+func (l *link) tryRead(fd uintptr) bool {
+	l.n, l.errno = rawIO(syscall.SYS_READ, fd, l.in)
+	return l.errno != syscall.EAGAIN
+}
+
+func (l *link) tryAsk(fd uintptr) bool {
+	if l.asked != 0 {
+		return true
+	}
+	l.n, l.errno = rawIO(syscall.SYS_WRITE, fd, l.out)
+	if l.errno == syscall.EAGAIN {
+		l.errno = 0
+	}
+	if l.n < len(l.out) {
+		return true
+	}
+	l.asked = l.now()
+	return false
+}
+
+func (l *link) failed(call string) error {
+	return &net.OpError{Op: call, Net: "tcp", Source: l.LocalAddr(), Addr: l.RemoteAddr(), Err: os.NewSyscallError(call, l.errno)}
+}
+
+// rawIO reads or writes p, which is not empty, on a socket that does not block.
+func rawIO(call, fd uintptr, p []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		switch errno {
+		case 0:
+			return int(n), 0
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package loadgen_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/taillight-load/taillight/loadgen"
+)
+
+// wakes runs a rate for 2 s on a fake clock and returns at how many instants
+// requests were sent, and how late they were.
+func wakes(t *testing.T, rate float64) (instants int, lag loadgen.Distribution) {
+	t.Helper()
+	sent := map[time.Duration]bool{}
+	synctest.Test(t, func(t *testing.T) {
+		res := attack(t, open(rate, 2*time.Second), loadgen.Options{
+			Timer:     loadgen.RuntimeTimer,
+			NewClient: serving(func(*loadgen.Exchange) {}),
+			OnSecond: func(s loadgen.Second) {
+				for i := range s.Kept {
+					sent[s.Kept[i].Sent] = true
+				}
+			},
+		})
+		if n := res.Series[0].Counts; n.Planned != int64(2*rate) || n.Completed != n.Planned {
+			t.Errorf("%g/s: %+v", rate, n)
+		}
+		lag = res.Series[0].Lag
+	})
+	return len(sent), lag
+}
+
+// Up to 2,500 a second each request leaves at its own time. Beyond,
+// what is due within 0.4 ms leaves together, because waking
+// the process costs more than a request does.
+func TestWhatIsDueTogetherLeavesTogether(t *testing.T) {
+	for _, rate := range []float64{100, 1000, 2500} {
+		if n, lag := wakes(t, rate); n != int(2*rate) || lag.Max != 0 {
+			t.Errorf("%g/s: sent at %d instants, at most %s late", rate, n, lag.Max)
+		}
+	}
+	for rate, late := range map[float64]time.Duration{5000: 200 * time.Microsecond, 20_000: 350 * time.Microsecond} {
+		if n, lag := wakes(t, rate); n > 5100 || lag.Max != late {
+			t.Errorf("%g/s: sent at %d instants in 2 s, at most %s late, want %s", rate, n, lag.Max, late)
+		}
+	}
+}
+
+// On the system's own timer a regular schedule comes to its end, all of it sent:
+// a wake-up that is lost is a run that hangs.
+func TestRegularSchedulesEnd(t *testing.T) {
+	for _, rate := range []float64{1000, 5000} {
+		done := make(chan loadgen.Counts, 1)
+		go func() {
+			res, err := loadgen.Attack(t.Context(), open(rate, time.Second), loadgen.Options{
+				NewClient: serving(func(*loadgen.Exchange) {}),
+			})
+			if err != nil {
+				t.Error(err)
+				close(done)
+				return
+			}
+			done <- res.Series[0].Counts
+		}()
+		select {
+		case n := <-done:
+			if n.Planned != int64(rate) || n.Completed != n.Planned {
+				t.Errorf("%g/s: %+v", rate, n)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%g/s for 1 s has not ended after a minute", rate)
+		}
+	}
+}
