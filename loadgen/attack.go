@@ -126,6 +126,9 @@ func (a *attack) now() time.Duration { return time.Since(a.began) }
 // run is the life of an attack: it owns every goroutine, and waits for all.
 func (a *attack) run(ctx context.Context) *Result {
 	a.waiter = newWaiter(a.opts.Timer)
+	if a.opts.Timer == BestTimer {
+		defer becomeUrgent()()
+	}
 	a.self = newSelfMeter()
 	a.began = time.Now()
 	res := &Result{Plan: a.plan, Began: a.began, Phases: make([]PhaseResult, len(a.plan.Phases))}
