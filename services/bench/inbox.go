@@ -10,19 +10,15 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/receiver"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-// Signals receives telemetry and passes it to the run that is attached. What
-// comes while none is attached is counted and dropped.
-type Signals struct {
-	OTLP     string // base URL of the OTLP receiver
-	GRPC     string // base URL of the OTLP receiver over gRPC; "" when there is none
-	Profiles string // base URL of the profile receiver
-
+// local is an inbox in this process: the receivers, the store that chooses and
+// the files of the archive.
+type local struct {
+	addresses
 	receiver *receiver.Receiver
 	forwards forwards
 	servers  []*http.Server
@@ -32,8 +28,10 @@ type Signals struct {
 	mu      sync.Mutex
 	store   *signal.Store   // of the run attached
 	archive *archive.Writer // of the run attached; nil between runs
+	own     bool            // archive is ours alone, not the run's
 	late    int64           // spans that came after the run was taken off
-	before  books           // as they stood when the run was attached
+	unkept  error           // what an archive of our own had not written when the run was taken off
+	before  tallies         // as they stood when the run was attached
 }
 
 // grpcServer is what we need of a gRPC server.
@@ -43,35 +41,17 @@ type grpcServer interface {
 	Stop()
 }
 
-// ListenOptions say where receivers listen.
-type ListenOptions struct {
-	OTLP, GRPC, Profiles string // host:port; "" is the usual port on loopback, or a free one
-	Token                string // that every sender must know; "" admits all
-	Private              bool   // any free port will do, and HTTP: the only sender is told
-
-	// Base URLs of receivers that get what is received; "" is none.
-	ForwardOTLP, ForwardProfiles string
-}
-
-// The usual ports.
-const (
-	otlpPort     = "4318"
-	grpcPort     = "4317"
-	profilesPort = "4040"
-)
-
-// Listen starts the receivers.
-func Listen(o ListenOptions) (*Signals, error) {
-	s := &Signals{store: signal.NewStore(signal.StoreOptions{})}
-	err := s.listen(o)
-	if err != nil {
-		s.Close(context.Background())
+// listenHere starts the receivers in this process.
+func listenHere(o ListenOptions) (*local, error) {
+	s := &local{store: signal.NewStore(signal.StoreOptions{})}
+	if err := s.listen(o); err != nil {
+		s.close(context.Background())
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Signals) listen(o ListenOptions) error {
+func (s *local) listen(o ListenOptions) error {
 	otlp, err := listen(o.OTLP, otlpPort, o.Private)
 	if err != nil {
 		return fmt.Errorf("OTLP receiver: %w", err)
@@ -87,7 +67,7 @@ func (s *Signals) listen(o ListenOptions) error {
 		s.Profiles = "http://" + profiles.Addr().String()
 		listeners = append(listeners, profiles)
 	}
-	if s.forwards, err = newForwards(o, s); err != nil {
+	if s.forwards, err = newForwards(o, s.addresses); err != nil {
 		for _, l := range listeners {
 			_ = l.Close()
 		}
@@ -130,7 +110,7 @@ func listen(addr, usual string, free bool) (net.Listener, error) {
 	return net.Listen("tcp", "127.0.0.1:0")
 }
 
-func (s *Signals) serve(l net.Listener) {
+func (s *local) serve(l net.Listener) {
 	srv := &http.Server{
 		Handler:           s.receiver,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -146,9 +126,7 @@ func (s *Signals) serve(l net.Listener) {
 	})
 }
 
-// Close stops the receivers: requests under way are finished, and what is to
-// be forwarded is sent, until ctx ends.
-func (s *Signals) Close(ctx context.Context) {
+func (s *local) close(ctx context.Context) {
 	for _, srv := range s.servers {
 		if srv.Shutdown(ctx) != nil {
 			_ = srv.Close()
@@ -163,59 +141,64 @@ func (s *Signals) Close(ctx context.Context) {
 	s.forwards.shutdown(ctx)
 }
 
-// attach gives what comes from now on to a run, of which ids made the traces.
-// A span is kept once its exchange is; until then it waits, as long as the
-// exchange may take and a little more.
-func (s *Signals) attach(w *archive.Writer, ids *loadgen.TraceIDs, exchange time.Duration) {
+func (s *local) attach(of attachment) error {
+	w := of.archive
+	if w == nil {
+		w = archive.Append(of.Dir)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.store = signal.NewStore(signal.StoreOptions{
-		Known: func(id signal.TraceID) bool { return ids.Made(id) },
-		Hold:  exchange + holdMargin,
+		Known: func(id signal.TraceID) bool { return of.Source.Made(id) },
+		Hold:  of.Hold,
 		// The archive keeps the spans.
 		Forget: true,
 	})
-	s.archive = w
-	s.late = 0
-	s.before = s.books()
+	s.archive, s.own = w, of.archive == nil
+	s.late, s.unkept = 0, nil
+	s.before = s.tallies()
+	return nil
 }
 
-// holdMargin is how long after its end an exchange may be reported.
-const holdMargin = 3 * time.Second
-
-// keep keeps the spans of the exchanges that are kept.
-func (s *Signals) keep(kept []loadgen.Exchange) {
+func (s *local) keep(traces []signal.TraceID) {
 	store, w := s.attached()
-	if w == nil || len(kept) == 0 {
+	if w == nil {
 		return
 	}
-	ids := make([]signal.TraceID, len(kept))
-	for i := range kept {
-		ids[i] = kept[i].TraceID
-	}
-	_ = w.Spans(store.Keep(ids...))
+	_ = w.Spans(store.Keep(traces...))
 }
 
-// settle says that the last exchange has been kept, and which requests were
-// cut.
-func (s *Signals) settle(cut []loadgen.InFlightRequest) {
+func (s *local) settle(cut []signal.TraceID) {
 	store, _ := s.attached()
-	ids := make([]signal.TraceID, len(cut))
-	for i := range cut {
-		ids[i] = cut[i].TraceID
-	}
-	store.Settle(ids...)
+	store.Settle(cut...)
 }
 
-// detach takes the run off; its store can still be read.
-func (s *Signals) detach() {
+func (s *local) detach(discard bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	w := s.archive
 	s.archive = nil
 	s.store.Settle()
+	switch {
+	case w == nil || !s.own:
+		return // its files are the run's
+	case discard:
+		// What cannot be removed stays, in a run that did not take place.
+		_ = w.Discard()
+	default:
+		s.unkept = errors.Join(w.Close(), w.Err())
+	}
 }
 
-func (s *Signals) attached() (*signal.Store, *archive.Writer) {
+func (s *local) served(traces []signal.TraceID) (n int, spans int64) {
+	store, _ := s.attached()
+	for n < len(traces) && store.HasServer(traces[n]) {
+		n++
+	}
+	return n, store.Counts().Spans
+}
+
+func (s *local) attached() (*signal.Store, *archive.Writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.store, s.archive
@@ -223,7 +206,7 @@ func (s *Signals) attached() (*signal.Store, *archive.Writer) {
 
 // The archive reports a failed write at the end of the run.
 
-func (s *Signals) spans(spans []signal.Span) {
+func (s *local) spans(spans []signal.Span) {
 	store, w := s.attached()
 	if w == nil {
 		s.mu.Lock()
@@ -234,41 +217,16 @@ func (s *Signals) spans(spans []signal.Span) {
 	_ = w.Spans(store.Admit(spans))
 }
 
-func (s *Signals) series(series []signal.Series) {
+func (s *local) series(series []signal.Series) {
 	if store, w := s.attached(); w != nil {
 		store.AddSeries(series)
 		_ = w.Series(series)
 	}
 }
 
-func (s *Signals) profile(p signal.Profile) {
+func (s *local) profile(p signal.Profile) {
 	if store, w := s.attached(); w != nil {
 		store.AddProfile(p)
 		_ = w.Profile(p)
-	}
-}
-
-// join waits until every exchange that was sampled has its server span, or the
-// time is up. A target that has sent no span at all by the first quarter of
-// the time is taken to send none.
-func (s *Signals) join(kept []loadgen.Exchange, wait time.Duration, cut <-chan struct{}) {
-	store, _ := s.attached()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.Now().Add(wait)
-	next := 0
-	for {
-		for next < len(kept) && (!kept[next].Sampled || kept[next].Status == 0 || store.HasServer(kept[next].TraceID)) {
-			next++
-		}
-		left := time.Until(deadline)
-		if next == len(kept) || left <= 0 || (store.Counts().Spans == 0 && left < wait*3/4) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-cut:
-			return
-		}
 	}
 }

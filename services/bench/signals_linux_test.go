@@ -50,7 +50,7 @@ func BenchmarkReceivedSpans(b *testing.B) {
 		_ = res.Body.Close()
 		used += cpuTime(b) - before
 	}
-	if dropped := s.dropped(); len(dropped) != 0 {
+	if dropped := here(s).dropped(); len(dropped) != 0 {
 		b.Errorf("dropped %v", dropped)
 	}
 	b.ReportMetric(float64(used.Microseconds())/float64(spans), "cpu-us/span")
@@ -97,8 +97,8 @@ func TestTenThousandSpansASecond(t *testing.T) {
 		_ = res.Body.Close()
 	}
 	cpu := (cpuTime(t) - before - making).Seconds() / time.Since(began).Seconds()
-	if c := s.store.Counts(); c.Spans != int64(spans) || len(s.dropped()) != 0 {
-		t.Errorf("%d spans sent, %d kept, dropped %v", spans, c.Spans, s.dropped())
+	if c := here(s).store.Counts(); c.Spans != int64(spans) || len(here(s).dropped()) != 0 {
+		t.Errorf("%d spans sent, %d kept, dropped %v", spans, c.Spans, here(s).dropped())
 	}
 	memory := peakMemory(t)
 	t.Logf("%d spans, %.0f %% of a core, at most %d MiB", spans, 100*cpu, memory>>10)
