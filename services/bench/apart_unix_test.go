@@ -47,8 +47,11 @@ func TestARunOutlivesItsReceiver(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := out.Run
-	if run.Totals.Completed != 20 || run.Exit != 0 || !strings.Contains(run.Signals.Note, "received telemetry ended (signal: killed)") {
-		t.Errorf("%d answers, exit %d, note %q", run.Totals.Completed, run.Exit, run.Signals.Note)
+	if run.Totals.Completed != 20 || !strings.Contains(run.Signals.Note, "received telemetry ended (signal: killed)") {
+		t.Errorf("%d answers, note %q", run.Totals.Completed, run.Signals.Note)
+	}
+	if strings.Contains(run.Reason, "telemetry") { // it may be late here for reasons of its own
+		t.Errorf("the load was measured, and yet: %s", run.Reason)
 	}
 
 	// The next run has receivers again, where senders know them to be: even

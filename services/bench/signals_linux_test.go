@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"strconv"
@@ -149,4 +150,34 @@ func cpuTime(b testing.TB) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// A receiver apart gives way to what is measured, with every thread.
+func TestAReceiverApartGivesWay(t *testing.T) {
+	s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	own, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", officeOf(s).cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The system call counts from 20 down.
+		if got, err := syscall.Getpriority(syscall.PRIO_PROCESS, id); err == nil && got != 20-receiverNice {
+			t.Errorf("thread %d of %d has niceness %d; ours %d", id, len(threads), 20-got, 20-own)
+		}
+	}
+	if len(threads) < 2 {
+		t.Errorf("%d threads", len(threads))
+	}
 }

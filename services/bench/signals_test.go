@@ -67,6 +67,19 @@ func (s *service) span(trace, parent string) string {
 	  "startTimeUnixNano":"1","endTimeUnixNano":"1000001"}]}]}]}`, trace, id, parent)
 }
 
+// sentBefore holds a run back at a stage until all that the service sends has
+// been taken, then tells next.
+func (s *service) sentBefore(stage string, next func(string)) func(string) {
+	return func(what string) {
+		if strings.HasPrefix(what, stage) {
+			s.sending.Wait()
+		}
+		if next != nil {
+			next(what)
+		}
+	}
+}
+
 func newService(t *testing.T) (*service, string) {
 	t.Helper()
 	s := &service{t: t}
@@ -124,7 +137,7 @@ func keepsItsOwnSpansOnce(t *testing.T, executable string) {
 		},
 		Dir: filepath.Join(t.TempDir(), "run"), ID: "r",
 		OTLP: freeAddr(t), GRPC: freeAddr(t), Profiles: freeAddr(t),
-		ForwardOTLP: collector.URL, Receiver: executable,
+		ForwardOTLP: collector.URL, Receiver: executable, OnStage: svc.sentBefore("waiting for the spans", nil),
 		OnStart: func(s Started) { svc.endpoint.Store(&s.OTLP) },
 	})
 	svc.sending.Wait()
@@ -176,6 +189,7 @@ func spansOfCutRequests(t *testing.T, executable string) {
 	defer close(release)
 	cfg := brief(t, hanging, 10)
 	cfg.Plan.Drain, cfg.Receiver = time.Second, executable
+	cfg.OnStage = svc.sentBefore("waiting for the spans", cfg.OnStage)
 	cfg.OnStart = func(s Started) { svc.endpoint.Store(&s.OTLP) }
 	out, err := Run(t.Context(), cfg)
 	svc.sending.Wait()
