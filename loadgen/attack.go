@@ -125,6 +125,9 @@ func (a *attack) now() time.Duration { return time.Since(a.began) }
 
 // run is the life of an attack: it owns every goroutine, and waits for all.
 func (a *attack) run(ctx context.Context) *Result {
+	if a.opts.Timer == BestTimer {
+		defer becomeUrgent()()
+	}
 	a.self = newSelfMeter()
 	a.began = time.Now()
 	a.waiter = newWaiter(a.opts.Timer, a.began)

@@ -13,31 +13,61 @@ import (
 // are never zero. It remembers nothing of what it made, and still tells its
 // own from others. It is safe for concurrent use.
 type TraceIDs struct {
-	high, low uint64
-	n         atomic.Uint64
+	source
+	n atomic.Uint64
+}
+
+// A TraceSource is what trace ids are made from. Another process knows the ids
+// of a run by it: 16 bytes, of no meaning.
+type TraceSource [16]byte
+
+// Made reports whether the trace id comes from the source, now or later.
+func (s TraceSource) Made(trace [16]byte) bool {
+	t := s.open()
+	n := t.number(trace)
+	return n > 0 && trace == t.trace(n)
+}
+
+func (s TraceSource) open() source {
+	return source{high: binary.BigEndian.Uint64(s[:8]), low: binary.BigEndian.Uint64(s[8:])}
+}
+
+type source struct{ high, low uint64 }
+
+// number is the place of an id among those of the source, if it is one.
+func (s source) number(trace [16]byte) uint64 {
+	return unmix(binary.BigEndian.Uint64(trace[:8])) ^ s.high
+}
+
+func (s source) trace(n uint64) (id [16]byte) {
+	binary.BigEndian.PutUint64(id[:8], mix(s.high^n))
+	binary.BigEndian.PutUint64(id[8:], mix(s.low+n)|1)
+	return id
 }
 
 // NewTraceIDs returns a source of ids. The error is the system's, of its
 // random source.
 func NewTraceIDs() (*TraceIDs, error) {
-	var b [16]byte
+	var b TraceSource
 	if _, err := rand.Read(b[:]); err != nil {
 		return nil, fmt.Errorf("random trace ids: %w", err)
 	}
-	return &TraceIDs{high: binary.BigEndian.Uint64(b[:8]), low: binary.BigEndian.Uint64(b[8:])}, nil
+	return &TraceIDs{source: b.open()}, nil
+}
+
+// Source returns what the ids are made from.
+func (t *TraceIDs) Source() TraceSource {
+	var s TraceSource
+	binary.BigEndian.PutUint64(s[:8], t.high)
+	binary.BigEndian.PutUint64(s[8:], t.low)
+	return s
 }
 
 // Made reports whether the trace id was made here: so that what a target
 // reports of other callers' requests can be told from what this run caused.
 func (t *TraceIDs) Made(trace [16]byte) bool {
-	n := unmix(binary.BigEndian.Uint64(trace[:8])) ^ t.high
+	n := t.number(trace)
 	return n > 0 && n <= t.n.Load() && trace == t.trace(n)
-}
-
-func (t *TraceIDs) trace(n uint64) (id [16]byte) {
-	binary.BigEndian.PutUint64(id[:8], mix(t.high^n))
-	binary.BigEndian.PutUint64(id[8:], mix(t.low+n)|1)
-	return id
 }
 
 // identify gives x its place in a trace. share of the exchanges is sampled.

@@ -48,3 +48,34 @@ func TestTraceIDsKnowTheirOwn(t *testing.T) {
 		t.Error("the id before the first is known")
 	}
 }
+
+// Who knows the source, knows the ids that are made from it and no others.
+func TestTheSourceKnowsItsIDs(t *testing.T) {
+	ours, err := NewTraceIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := NewTraceIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := ours.Source()
+	for range 1000 {
+		var x, y Exchange
+		ours.identify(&x, 1)
+		others.identify(&y, 1)
+		if !source.Made(x.TraceID) || source.Made(y.TraceID) {
+			t.Fatalf("own %x: %v, foreign %x: %v", x.TraceID, source.Made(x.TraceID), y.TraceID, source.Made(y.TraceID))
+		}
+		x.TraceID[15] ^= 2
+		if source.Made(x.TraceID) {
+			t.Fatal("half of an id is enough")
+		}
+	}
+	if source.Made([16]byte{}) || source.Made(ours.trace(0)) {
+		t.Error("the id before the first is known")
+	}
+	if !source.Made(ours.trace(1001)) {
+		t.Error("an id that will be made is not known")
+	}
+}

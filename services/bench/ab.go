@@ -50,6 +50,9 @@ type ABConfig struct {
 	Seed uint64
 	// Dir is where the windows' runs and ab.json go; Runs/<id> when empty.
 	Dir, Runs string
+	// Receiver is this program, started again as the process that receives, as
+	// Config.Receiver is.
+	Receiver string
 	// Version and Commandline are noted in the runs.
 	Version     string
 	Commandline []string
@@ -192,7 +195,7 @@ func AB(ctx context.Context, cfg ABConfig) (*ABResult, error) {
 	if _, err := os.Stat(filepath.Join(cfg.Dir, abFile)); err == nil {
 		return nil, fmt.Errorf("%s holds an A/B test already: choose another directory", cfg.Dir)
 	}
-	signals, err := Listen(ListenOptions{Private: true})
+	signals, err := Listen(ListenOptions{Private: true, Executable: cfg.Receiver})
 	if err != nil {
 		return nil, err
 	}

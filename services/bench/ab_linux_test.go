@@ -78,7 +78,7 @@ func TestACommandThatEndsIsNamed(t *testing.T) {
 func TestCommandsSendTheirTelemetryHere(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "a=b")
 	t.Setenv("TAILLIGHT_ADMIN_TOKEN", "secret")
-	env := strings.Join(serviceEnv(os.Environ(), &Signals{OTLP: "http://127.0.0.1:9", Profiles: "http://127.0.0.1:8"}), "\n")
+	env := strings.Join(serviceEnv(os.Environ(), &Signals{addresses: addresses{OTLP: "http://127.0.0.1:9", Profiles: "http://127.0.0.1:8"}}), "\n")
 	for _, want := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9", "PYROSCOPE_SERVER_ADDRESS=http://127.0.0.1:8", "PATH="} {
 		if !strings.Contains(env, want) {
 			t.Errorf("%s is missing", want)

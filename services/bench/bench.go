@@ -41,6 +41,9 @@ type Config struct {
 	// Executable is this program, started again as the bundled target; the
 	// running one when empty.
 	Executable string
+	// Receiver is this program, started again as the process that receives, as
+	// ListenOptions.Executable says.
+	Receiver string
 	// OTLP, GRPC and Profiles are the addresses the receivers listen on; when
 	// empty the usual ports on loopback, or free ones where those are taken. A
 	// bundled target needs no GRPC.
@@ -225,14 +228,16 @@ func (r *run) start(ctx context.Context, bundled bool) error {
 	if r.signals == nil {
 		s, err := Listen(ListenOptions{
 			OTLP: r.OTLP, GRPC: r.GRPC, Profiles: r.Profiles, Token: r.Token, Private: bundled,
-			ForwardOTLP: r.ForwardOTLP, ForwardProfiles: r.ForwardProfiles,
+			ForwardOTLP: r.ForwardOTLP, ForwardProfiles: r.ForwardProfiles, Executable: r.Receiver,
 		})
 		if err != nil {
 			return err
 		}
 		r.signals = s
 	}
-	r.signals.attach(r.archive, r.ids, r.plan.Timeout)
+	if err := r.signals.attach(r.archive, r.ids, r.plan.Timeout); err != nil {
+		return err
+	}
 	if bundled {
 		r.stage("starting the target")
 		if err := r.startTargets(ctx); err != nil {
@@ -363,7 +368,7 @@ func (r *run) keep(s loadgen.Second) {
 	}
 	r.kept = append(r.kept, s.Kept...)
 	if r.OnProgress != nil {
-		r.OnProgress(r.watch.second(s, r.signals.store))
+		r.OnProgress(r.watch.second(s, r.signals.inbox.books().CPU))
 	}
 }
 
@@ -405,7 +410,7 @@ func (r *run) settle(result *loadgen.Result) {
 		r.stage("stopping the target")
 		r.stopTargets()
 	}
-	r.signals.detach()
+	r.signals.inbox.detach(false)
 	if r.Signals == nil {
 		r.stage("closing the receivers")
 		ctx, end := untilCut(joinWait, r.Cut)
@@ -440,7 +445,7 @@ func (r *run) abandon() {
 	ctx, cancel := r.lastWait()
 	defer cancel()
 	if r.signals != nil {
-		r.signals.detach()
+		r.signals.inbox.detach(true)
 		if r.Signals == nil {
 			r.signals.Close(ctx)
 		}

@@ -2,7 +2,9 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/http"
@@ -23,10 +25,44 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "target" {
-		os.Exit(standIn(os.Getenv(standInEnv)))
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "target":
+			os.Exit(standIn(os.Getenv(standInEnv)))
+		case ReceiverCommand:
+			if err := ReceiveApart(os.Stdin, os.Stdout); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
+	}
+	if os.Getenv(listenApartEnv) != "" {
+		listenUntilKilled()
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// officeOf is the process that receives for s.
+func officeOf(s *Signals) *office { return s.inbox.(*apart).office }
+
+// listenApartEnv makes this test binary listen, say where its receivers are and
+// in which process, and wait to be killed.
+const listenApartEnv = "BENCH_TEST_LISTEN"
+
+type listening struct {
+	OTLP string
+	PID  int
+}
+
+func listenUntilKilled() {
+	s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(listening{s.OTLP, officeOf(s).cmd.Process.Pid})
+	select {}
 }
 
 func TestIDsAreTimeAndFourDigits(t *testing.T) {
@@ -76,7 +112,7 @@ func TestExitCodesHaveAnOrder(t *testing.T) {
 // What the caller's shell says about telemetry must not send the target's
 // telemetry elsewhere.
 func TestTargetInheritsNoTelemetry(t *testing.T) {
-	r := &run{Config: Config{ID: "r1", Token: "secret"}, signals: &Signals{OTLP: "http://127.0.0.1:1", Profiles: "http://127.0.0.1:2"}}
+	r := &run{Config: Config{ID: "r1", Token: "secret"}, signals: &Signals{addresses: addresses{OTLP: "http://127.0.0.1:1", Profiles: "http://127.0.0.1:2"}}}
 	r.doc.Environment.TargetProcs = 3
 	shell := []string{
 		"PATH=/bin", "OTEL_TRACES_EXPORTER=elsewhere", "OTEL_EXPORTER_OTLP_ENDPOINT=http://elsewhere", "PYROSCOPE_SERVER_ADDRESS=http://elsewhere",
@@ -178,7 +214,8 @@ func TestATargetThatDoesNotAnswerIsNamed(t *testing.T) {
 // ever came.
 func TestJoinWaitsForSpans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Signals{store: signal.NewStore(signal.StoreOptions{})}
+		in := &local{store: signal.NewStore(signal.StoreOptions{})}
+		s := &Signals{inbox: in}
 		kept := []loadgen.Exchange{{Sampled: true, Status: 200, TraceID: [16]byte{1}, SpanID: [8]byte{1}}}
 		began := time.Now()
 		s.join(kept, 400*time.Millisecond, nil)
@@ -186,10 +223,10 @@ func TestJoinWaitsForSpans(t *testing.T) {
 			t.Errorf("waited %s for a target that sends nothing", d)
 		}
 		time.AfterFunc(20*time.Millisecond, func() {
-			s.store.Admit([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}, Kind: signal.KindServer}})
+			in.store.Admit([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}, Kind: signal.KindServer}})
 		})
 		s.join(kept, time.Hour, nil)
-		if !s.store.HasServer(signal.TraceID{1}) {
+		if !in.store.HasServer(signal.TraceID{1}) {
 			t.Error("did not wait for the span")
 		}
 	})

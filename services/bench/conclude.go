@@ -43,8 +43,8 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	}
 	r.stage("explaining")
 	r.flights.count(&r.doc.Signals)
-	r.doc.Signals.Spans.Dropped = r.signals.dropped()
-	r.doc.Signals.Refused = r.signals.refused()
+	books := r.signals.inbox.books()
+	r.doc.Signals.Spans.Dropped, r.doc.Signals.Refused, r.doc.Signals.Note = books.Dropped, books.Refused, books.Ended
 	// What stands there when this process is killed while it explains.
 	r.doc.Verdict, r.doc.Exit, r.doc.Reason = signal.Aborted, signal.ExitInterrupted, "aborted: the load came to its end and was not explained"
 	incomplete := r.finish(r.doc)
@@ -55,7 +55,7 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	if incomplete != nil {
 		// The files hold less than the run: the tables are those of memory.
 		out.Document = r.doc
-		r.signals.unwritten(out)
+		unwritten(out, books.Spans)
 	}
 	explained, err := Explain(out, result, signal.T3)
 	if err != nil {
@@ -90,6 +90,9 @@ func (r *run) finish(doc archive.Document) error {
 	if lost := r.archive.Err(); lost != nil {
 		err = lost
 	}
+	if lost := r.signals.inbox.books().Unwritten; lost != "" {
+		err = errors.Join(err, errors.New(lost)) // one or the other: both write to one disk
+	}
 	if err != nil {
 		return fmt.Errorf("the archive is incomplete: %w", err)
 	}
@@ -118,7 +121,7 @@ func spoil(run *archive.Run, why error) {
 // exported accounts for what left this process: what was passed on of what was
 // received, what was lost of our own export, and how much of it was sent.
 func (r *run) exported(s *archive.Signals) {
-	s.Forwarded = r.signals.forwarded()
+	s.Forwarded = r.signals.inbox.books().Forwarded
 	if r.exporter == nil {
 		return
 	}

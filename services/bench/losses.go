@@ -15,8 +15,8 @@ const (
 	dropUnwritten = "unwritten" // the archive had no room
 )
 
-// books are the counts of receivers that may serve several runs.
-type books struct {
+// tallies are the counts of receivers that may serve several runs.
+type tallies struct {
 	rejected map[receiver.Reason]int64 // spans
 	refused  map[receiver.Reason]int64 // requests
 	passedOn int64                     // profiles
@@ -24,8 +24,8 @@ type books struct {
 	profiles receiver.ForwardStats
 }
 
-func (s *Signals) books() books {
-	b := books{otlp: s.forwards.otlp.Stats(), profiles: s.forwards.profiles.Stats()}
+func (s *local) tallies() tallies {
+	b := tallies{otlp: s.forwards.otlp.Stats(), profiles: s.forwards.profiles.Stats()}
 	if s.receiver != nil {
 		stats := s.receiver.Stats()
 		b.rejected, b.refused, b.passedOn = stats.RejectedSpans, stats.Refused, stats.PassedOn
@@ -34,9 +34,9 @@ func (s *Signals) books() books {
 }
 
 // dropped returns how many spans came and were not kept, by reason.
-func (s *Signals) dropped() map[string]int64 {
+func (s *local) dropped() map[string]int64 {
 	store, _ := s.attached()
-	now := s.books()
+	now := s.tallies()
 	s.mu.Lock()
 	late, before := s.late, s.before
 	s.mu.Unlock()
@@ -55,11 +55,21 @@ func (s *Signals) dropped() map[string]int64 {
 	return out
 }
 
+func (s *local) books() books {
+	store, _ := s.attached()
+	b := books{Dropped: s.dropped(), Refused: s.refused(), Forwarded: s.forwarded(), Spans: store.Counts().Spans, CPU: cpuTold(store)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unkept != nil {
+		b.Unwritten = s.unkept.Error()
+	}
+	return b
+}
+
 // unwritten counts the spans that were kept, and then had no room in the
 // archive.
-func (s *Signals) unwritten(run *archive.Run) {
-	store, _ := s.attached()
-	if n := store.Counts().Spans - int64(len(run.Spans)); n > 0 {
+func unwritten(run *archive.Run, kept int64) {
+	if n := kept - int64(len(run.Spans)); n > 0 {
 		run.Signals.Spans.Dropped[dropUnwritten] = n
 	}
 }
@@ -69,8 +79,8 @@ func (s *Signals) unwritten(run *archive.Run) {
 const passedOn = "passed_on"
 
 // refused returns how many requests were not taken during the run, by reason.
-func (s *Signals) refused() map[string]int64 {
-	now := s.books()
+func (s *local) refused() map[string]int64 {
+	now := s.tallies()
 	s.mu.Lock()
 	before := s.before
 	s.mu.Unlock()
@@ -85,8 +95,8 @@ func (s *Signals) refused() map[string]int64 {
 // forwarded accounts for what was passed on during the run: how much of each
 // unit was sent, how much was lost, by reason, and how much still waits. It is
 // empty when nothing was.
-func (s *Signals) forwarded() map[string]int64 {
-	now := s.books()
+func (s *local) forwarded() map[string]int64 {
+	now := s.tallies()
 	s.mu.Lock()
 	before := s.before
 	s.mu.Unlock()
@@ -112,18 +122,18 @@ func (s *Signals) forwarded() map[string]int64 {
 // forwards are the destinations of what is received; nil where there is none.
 type forwards struct{ otlp, profiles *receiver.Forwarder }
 
-// newForwards starts the forwarders that were asked for. s says where its own
+// newForwards starts the forwarders that were asked for. own says where our own
 // receivers are: what is sent there would come again and again.
-func newForwards(o ListenOptions, s *Signals) (forwards, error) {
+func newForwards(o ListenOptions, own addresses) (forwards, error) {
 	var f forwards
 	var err error
 	if o.ForwardOTLP != "" {
-		if f.otlp, err = newForward("--forward-otlp", o.ForwardOTLP, s); err != nil {
+		if f.otlp, err = newForward("--forward-otlp", o.ForwardOTLP, own); err != nil {
 			return f, err
 		}
 	}
 	if o.ForwardProfiles != "" {
-		if f.profiles, err = newForward("--forward-profiles", o.ForwardProfiles, s); err != nil {
+		if f.profiles, err = newForward("--forward-profiles", o.ForwardProfiles, own); err != nil {
 			f.shutdown(context.Background())
 			return forwards{}, err
 		}
@@ -131,12 +141,12 @@ func newForwards(o ListenOptions, s *Signals) (forwards, error) {
 	return f, nil
 }
 
-func newForward(flag, address string, s *Signals) (*receiver.Forwarder, error) {
+func newForward(flag, address string, own addresses) (*receiver.Forwarder, error) {
 	u, err := receiver.ForwardAddress(address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
-	if own := "http://" + u.Host; own == s.OTLP || own == s.Profiles {
+	if at := "http://" + u.Host; at == own.OTLP || at == own.Profiles {
 		return nil, fmt.Errorf("%s %s is this receiver itself: name the address of another", flag, address)
 	}
 	return receiver.NewForwarder(address, receiver.ForwardOptions{})

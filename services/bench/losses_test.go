@@ -59,13 +59,13 @@ func TestRefusalsAreCountedPerRun(t *testing.T) {
 	}
 	send()
 	attached(t, s, time.Second)
-	if got := s.refused(); len(got) != 0 {
+	if got := s.inbox.books().Refused; len(got) != 0 {
 		t.Errorf("before the run: %v", got)
 	}
 	send()
 	http.DefaultClient.CloseIdleConnections()
 	s.Close(context.Background())
-	if got, want := s.refused(), map[string]int64{"path": 1, "passed_on": 1}; !maps.Equal(got, want) {
+	if got, want := s.inbox.books().Refused, map[string]int64{"path": 1, "passed_on": 1}; !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -116,7 +116,8 @@ const lagRate = 1000
 
 // lagRun is one arm: a whole run of an open model against a server that
 // answers at once, in a process of its own, with export to a collector unless
-// its address is "". With cut nothing is waited for after the load.
+// its address is "", and a receiver in another process, as the command line has
+// it. With cut nothing is waited for after the load.
 func lagRun(tb testing.TB, arm time.Duration, collector string, cut chan struct{}) *archive.Run {
 	tb.Helper()
 	tb.Setenv(names.EnvOTLP, collector)
@@ -126,7 +127,7 @@ func lagRun(tb testing.TB, arm time.Duration, collector string, cut chan struct{
 			Phases:   []loadgen.Phase{{Name: "steady", For: arm, Load: rate(lagRate)}},
 			Journeys: []loadgen.Journey{{Name: "j", Steps: []loadgen.Step{{Name: "GET /", Method: "GET", Path: "/"}}}},
 		},
-		Dir: filepath.Join(tb.TempDir(), "run"), Executable: os.Args[0], NoFlight: true, Cut: cut,
+		Dir: filepath.Join(tb.TempDir(), "run"), Executable: os.Args[0], Receiver: os.Args[0], NoFlight: true, Cut: cut,
 		OnStage: func(what string) {
 			if cut != nil && strings.HasPrefix(what, "waiting for the spans") {
 				close(cut)

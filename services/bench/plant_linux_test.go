@@ -166,7 +166,7 @@ func TestTheDownstreamEndsWithTheRun(t *testing.T) {
 	t.Setenv(standInEnv, "real")
 	cfg := brief(t, "", 5)
 	cfg.Executable = os.Args[0]
-	r := &run{Config: cfg, signals: &Signals{OTLP: "http://127.0.0.1:1", Profiles: "http://127.0.0.1:1"}}
+	r := &run{Config: cfg, signals: &Signals{addresses: addresses{OTLP: "http://127.0.0.1:1", Profiles: "http://127.0.0.1:1"}}}
 	r.doc.Environment.TargetProcs = 1
 	if err := r.startTargets(t.Context()); err != nil {
 		t.Fatal(err)

@@ -191,7 +191,7 @@ func (a *priceArm) stop(tb testing.TB) {
 		return
 	}
 	a.signals.Close(context.Background())
-	got := a.signals.receiver.Stats()
+	got := here(a.signals).receiver.Stats()
 	if flight != http.StatusOK || got.Spans < a.answered || got.Profiles == 0 || got.Points == 0 {
 		tb.Fatalf("telemetry is on: %d requests, received %+v, %s answers %d", a.answered, got, names.FlightPath, flight)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"strconv"
@@ -50,7 +51,7 @@ func BenchmarkReceivedSpans(b *testing.B) {
 		_ = res.Body.Close()
 		used += cpuTime(b) - before
 	}
-	if dropped := s.dropped(); len(dropped) != 0 {
+	if dropped := here(s).dropped(); len(dropped) != 0 {
 		b.Errorf("dropped %v", dropped)
 	}
 	b.ReportMetric(float64(used.Microseconds())/float64(spans), "cpu-us/span")
@@ -97,8 +98,8 @@ func TestTenThousandSpansASecond(t *testing.T) {
 		_ = res.Body.Close()
 	}
 	cpu := (cpuTime(t) - before - making).Seconds() / time.Since(began).Seconds()
-	if c := s.store.Counts(); c.Spans != int64(spans) || len(s.dropped()) != 0 {
-		t.Errorf("%d spans sent, %d kept, dropped %v", spans, c.Spans, s.dropped())
+	if c := here(s).store.Counts(); c.Spans != int64(spans) || len(here(s).dropped()) != 0 {
+		t.Errorf("%d spans sent, %d kept, dropped %v", spans, c.Spans, here(s).dropped())
 	}
 	memory := peakMemory(t)
 	t.Logf("%d spans, %.0f %% of a core, at most %d MiB", spans, 100*cpu, memory>>10)
@@ -149,4 +150,34 @@ func cpuTime(b testing.TB) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// A receiver apart gives way to what is measured, with every thread.
+func TestAReceiverApartGivesWay(t *testing.T) {
+	s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	own, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", officeOf(s).cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The system call counts from 20 down.
+		if got, err := syscall.Getpriority(syscall.PRIO_PROCESS, id); err == nil && got != 20-receiverNice {
+			t.Errorf("thread %d of %d has niceness %d; ours %d", id, len(threads), 20-got, 20-own)
+		}
+	}
+	if len(threads) < 2 {
+		t.Errorf("%d threads", len(threads))
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -66,6 +67,19 @@ func (s *service) span(trace, parent string) string {
 	  "startTimeUnixNano":"1","endTimeUnixNano":"1000001"}]}]}]}`, trace, id, parent)
 }
 
+// sentBefore holds a run back at a stage until all that the service sends has
+// been taken, then tells next.
+func (s *service) sentBefore(stage string, next func(string)) func(string) {
+	return func(what string) {
+		if strings.HasPrefix(what, stage) {
+			s.sending.Wait()
+		}
+		if next != nil {
+			next(what)
+		}
+	}
+}
+
 func newService(t *testing.T) (*service, string) {
 	t.Helper()
 	s := &service{t: t}
@@ -93,6 +107,18 @@ func rate(r float64) loadgen.Load { return loadgen.Load{Rate: &loadgen.Ramp{From
 // A whole run against a service: the archive holds each span of the run once
 // and nothing else, and what was dropped is counted by reason.
 func TestARunKeepsItsOwnSpansOnce(t *testing.T) {
+	for _, where := range inboxes() {
+		t.Run(where.name, func(t *testing.T) { keepsItsOwnSpansOnce(t, where.executable) })
+	}
+}
+
+// inboxes are where telemetry can be received: what is kept and counted must
+// be the same.
+func inboxes() []struct{ name, executable string } {
+	return []struct{ name, executable string }{{"here", ""}, {"apart", os.Args[0]}}
+}
+
+func keepsItsOwnSpansOnce(t *testing.T, executable string) {
 	svc, url := newService(t)
 	var lines, points atomic.Int64
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -111,8 +137,8 @@ func TestARunKeepsItsOwnSpansOnce(t *testing.T) {
 		},
 		Dir: filepath.Join(t.TempDir(), "run"), ID: "r",
 		OTLP: freeAddr(t), GRPC: freeAddr(t), Profiles: freeAddr(t),
-		ForwardOTLP: collector.URL,
-		OnStart:     func(s Started) { svc.endpoint.Store(&s.OTLP) },
+		ForwardOTLP: collector.URL, Receiver: executable, OnStage: svc.sentBefore("waiting for the spans", nil),
+		OnStart: func(s Started) { svc.endpoint.Store(&s.OTLP) },
 	})
 	svc.sending.Wait()
 	if err != nil {
@@ -144,6 +170,12 @@ func TestARunKeepsItsOwnSpansOnce(t *testing.T) {
 // The spans of requests that were cut at the end are counted as such: not as
 // spans that the run chose not to keep.
 func TestSpansOfCutRequestsAreCountedApart(t *testing.T) {
+	for _, where := range inboxes() {
+		t.Run(where.name, func(t *testing.T) { spansOfCutRequests(t, where.executable) })
+	}
+}
+
+func spansOfCutRequests(t *testing.T, executable string) {
 	svc, _ := newService(t)
 	release := make(chan struct{})
 	hanging := serviceOf(t, func(w http.ResponseWriter, r *http.Request) {
@@ -156,7 +188,8 @@ func TestSpansOfCutRequestsAreCountedApart(t *testing.T) {
 	})
 	defer close(release)
 	cfg := brief(t, hanging, 10)
-	cfg.Plan.Drain = time.Second
+	cfg.Plan.Drain, cfg.Receiver = time.Second, executable
+	cfg.OnStage = svc.sentBefore("waiting for the spans", cfg.OnStage)
 	cfg.OnStart = func(s Started) { svc.endpoint.Store(&s.OTLP) }
 	out, err := Run(t.Context(), cfg)
 	svc.sending.Wait()
@@ -175,20 +208,23 @@ func TestSpansOfCutRequestsAreCountedApart(t *testing.T) {
 
 // What the archive had no room for was received, and not kept.
 func TestUnwrittenSpansAreCounted(t *testing.T) {
-	s := &Signals{store: signal.NewStore(signal.StoreOptions{})}
-	s.store.Admit([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{1}}, {TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}}})
+	store := signal.NewStore(signal.StoreOptions{})
+	store.Admit([]signal.Span{{TraceID: signal.TraceID{1}, SpanID: signal.SpanID{1}}, {TraceID: signal.TraceID{1}, SpanID: signal.SpanID{2}}})
 	run := &archive.Run{Spans: make([]signal.Span, 2)}
 	run.Signals.Spans.Dropped = map[string]int64{"duplicate": 3}
-	s.unwritten(run)
+	unwritten(run, store.Counts().Spans)
 	if n := signalsOf(run).Spans; n.Received != 5 || n.Kept != 2 || len(n.Dropped) != 1 {
 		t.Errorf("all written: %+v", n)
 	}
 	run.Spans = run.Spans[:1]
-	s.unwritten(run)
+	unwritten(run, store.Counts().Spans)
 	if n := signalsOf(run).Spans; n.Received != 5 || n.Kept != 1 || n.Dropped[dropUnwritten] != 1 {
 		t.Errorf("one lost: %+v", n)
 	}
 }
+
+// here is the inbox of receivers in this process.
+func here(s *Signals) *local { return s.inbox.(*local) }
 
 func attached(t testing.TB, s *Signals, hold time.Duration) (*loadgen.TraceIDs, *archive.Writer, string) {
 	t.Helper()
@@ -207,7 +243,9 @@ func attached(t testing.TB, s *Signals, hold time.Duration) (*loadgen.TraceIDs, 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Close() })
-	s.attach(w, ids, hold)
+	if err := s.attach(w, ids, hold); err != nil {
+		t.Fatal(err)
+	}
 	return ids, w, dir
 }
 
@@ -224,16 +262,16 @@ func TestLateSpansAreCounted(t *testing.T) {
 	span := func(i int) []signal.Span {
 		return []signal.Span{{TraceID: traces[i], SpanID: signal.SpanID{1}, Kind: signal.KindServer}}
 	}
-	s.spans(span(0))
+	here(s).spans(span(0))
 	s.keep([]loadgen.Exchange{{TraceID: traces[0]}, {TraceID: traces[1]}})
 	s.settle(nil)
-	s.spans(span(1)) // in the drain window
-	s.spans(span(2)) // of an exchange that is not kept
-	s.detach()
-	s.spans(span(1))
-	s.spans(span(2))
-	if want := map[string]int64{"not_kept": 1, dropLate: 2}; !maps.Equal(s.dropped(), want) {
-		t.Errorf("dropped %v, want %v", s.dropped(), want)
+	here(s).spans(span(1)) // in the drain window
+	here(s).spans(span(2)) // of an exchange that is not kept
+	s.inbox.detach(false)
+	here(s).spans(span(1))
+	here(s).spans(span(2))
+	if want := map[string]int64{"not_kept": 1, dropLate: 2}; !maps.Equal(s.inbox.books().Dropped, want) {
+		t.Errorf("dropped %v, want %v", s.inbox.books().Dropped, want)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
@@ -248,7 +286,7 @@ func TestLateSpansAreCounted(t *testing.T) {
 
 	// The next run begins with a clean sheet.
 	attached(t, s, time.Second)
-	if got := s.dropped(); len(got) != 0 {
+	if got := s.inbox.books().Dropped; len(got) != 0 {
 		t.Errorf("the next run begins with %v", got)
 	}
 }
@@ -273,12 +311,18 @@ func made(t testing.TB, ids *loadgen.TraceIDs, n int) []signal.TraceID {
 }
 
 func TestForwardingToItselfIsRefused(t *testing.T) {
+	for _, where := range inboxes() {
+		t.Run(where.name, func(t *testing.T) { forwardingToItself(t, where.executable) })
+	}
+}
+
+func forwardingToItself(t *testing.T, executable string) {
 	addr := freeAddr(t)
-	_, err := Listen(ListenOptions{OTLP: addr, GRPC: freeAddr(t), Profiles: freeAddr(t), ForwardOTLP: "http://" + addr})
+	_, err := Listen(ListenOptions{Executable: executable, OTLP: addr, GRPC: freeAddr(t), Profiles: freeAddr(t), ForwardOTLP: "http://" + addr})
 	if err == nil || !strings.Contains(err.Error(), "--forward-otlp") {
 		t.Errorf("%v", err)
 	}
-	_, err = Listen(ListenOptions{OTLP: addr, GRPC: freeAddr(t), Profiles: freeAddr(t), ForwardProfiles: "pyroscope"})
+	_, err = Listen(ListenOptions{Executable: executable, OTLP: addr, GRPC: freeAddr(t), Profiles: freeAddr(t), ForwardProfiles: "pyroscope"})
 	if err == nil || !strings.Contains(err.Error(), "--forward-profiles") {
 		t.Errorf("%v", err)
 	}
@@ -292,7 +336,13 @@ func TestForwardingToItselfIsRefused(t *testing.T) {
 
 // The three ports are open.
 func TestReceiversSayWhereTheyAre(t *testing.T) {
-	s, err := Listen(ListenOptions{OTLP: freeAddr(t), Profiles: freeAddr(t)})
+	for _, where := range inboxes() {
+		t.Run(where.name, func(t *testing.T) { sayWhereTheyAre(t, where.executable) })
+	}
+}
+
+func sayWhereTheyAre(t *testing.T, executable string) {
+	s, err := Listen(ListenOptions{Executable: executable, OTLP: freeAddr(t), Profiles: freeAddr(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +355,7 @@ func TestReceiversSayWhereTheyAre(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
-	if got := s.dropped(); len(got) != 0 {
+	if got := s.inbox.books().Dropped; len(got) != 0 {
 		t.Errorf("dropped %v before anything came", got)
 	}
 }
@@ -350,7 +400,7 @@ func TestCloseFinishesAndFlushes(t *testing.T) {
 		close(began)
 	})
 	<-began
-	for s.receiver.Stats().Requests == 0 {
+	for here(s).receiver.Stats().Requests == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	under.Go(func() { s.Close(context.Background()) })
@@ -372,7 +422,7 @@ func TestCloseFinishesAndFlushes(t *testing.T) {
 	default:
 		t.Error("closed before what was received was passed on")
 	}
-	if x := s.forwarded(); x["forward_logs_sent"] != 1 || len(x) != 1 {
+	if x := s.inbox.books().Forwarded; x["forward_logs_sent"] != 1 || len(x) != 1 {
 		t.Errorf("books %v", x)
 	}
 	http.DefaultClient.CloseIdleConnections()
@@ -381,6 +431,12 @@ func TestCloseFinishesAndFlushes(t *testing.T) {
 // A collector that hangs delays the end of a run no longer than its user
 // likes, and what it did not take is counted.
 func TestACutEndsForwarding(t *testing.T) {
+	for _, where := range inboxes() {
+		t.Run(where.name, func(t *testing.T) { cutEndsForwarding(t, where.executable) })
+	}
+}
+
+func cutEndsForwarding(t *testing.T, executable string) {
 	hung := make(chan struct{})
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -388,7 +444,7 @@ func TestACutEndsForwarding(t *testing.T) {
 	}))
 	defer collector.Close()
 	defer close(hung)
-	s, err := Listen(ListenOptions{Private: true, ForwardOTLP: collector.URL})
+	s, err := Listen(ListenOptions{Executable: executable, Private: true, ForwardOTLP: collector.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +460,7 @@ func TestACutEndsForwarding(t *testing.T) {
 	ctx, end := untilCut(time.Hour, cut)
 	defer end()
 	s.Close(ctx)
-	if x := s.forwarded(); x["forward_logs_lost_shutdown"] != 2 || len(x) != 1 {
+	if x := s.inbox.books().Forwarded; x["forward_logs_lost_shutdown"] != 2 || len(x) != 1 {
 		t.Errorf("books %v", x)
 	}
 }

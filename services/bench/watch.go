@@ -37,7 +37,7 @@ type watch struct {
 	cores  map[string]float64       // by instance
 }
 
-func (w *watch) second(s loadgen.Second, store *signal.Store) Progress {
+func (w *watch) second(s loadgen.Second, told []signal.Latest) Progress {
 	var now loadgen.Series
 	for i := range s.Series {
 		now.Merge(&s.Series[i])
@@ -59,7 +59,7 @@ func (w *watch) second(s loadgen.Second, store *signal.Store) Progress {
 		Elapsed: s.End, Total: w.plan.Duration(), Users: s.Users, InFlight: s.InFlight,
 		P50: window.Response.Quantile(0.5), P95: window.Response.Quantile(0.95), P99: window.Response.Quantile(0.99),
 		LagP99: window.Lag.Quantile(0.99), Window: time.Duration(len(w.recent)) * time.Second,
-		Counts: w.counts, Errors: w.errors, TargetCPU: w.targetCPU(store),
+		Counts: w.counts, Errors: w.errors, TargetCPU: w.targetCPU(told),
 	}
 	if d := s.End - s.Start; d > 0 {
 		p.Rate = float64(now.Completed) / d.Seconds()
@@ -72,12 +72,11 @@ func (w *watch) second(s loadgen.Second, store *signal.Store) Progress {
 
 // targetCPU returns the cores in use by the busiest instance that tells its
 // CPU time, between the last two values it told.
-func (w *watch) targetCPU(store *signal.Store) float64 {
+func (w *watch) targetCPU(told []signal.Latest) float64 {
 	if w.cpu == nil {
 		w.cpu, w.cores = map[string]signal.Latest{}, map[string]float64{}
 	}
 	busiest := -1.0
-	told := append(store.Latest(names.ProcessCPUTime.Name), store.Latest(names.JVMCPUTime)...)
 	for _, l := range told {
 		before, ok := w.cpu[l.Instance]
 		if d := l.Time - before.Time; ok && d > 0 {
@@ -89,4 +88,9 @@ func (w *watch) targetCPU(store *signal.Store) float64 {
 		}
 	}
 	return busiest
+}
+
+// cpuTold returns the CPU time that the instances of the target tell.
+func cpuTold(store *signal.Store) []signal.Latest {
+	return append(store.Latest(names.ProcessCPUTime.Name), store.Latest(names.JVMCPUTime)...)
 }

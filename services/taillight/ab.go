@@ -129,7 +129,7 @@ func exitWith(code int) error {
 func (o *abOptions) config(w *world, args []string) (*bench.ABConfig, error) {
 	cfg := &bench.ABConfig{
 		Pairs: o.pairs, Margin: o.margin / 100, Seed: o.seed, Dir: o.out, Runs: o.runs,
-		Version: w.version, Commandline: append([]string{"taillight"}, w.args...),
+		Version: w.version, Receiver: w.executable, Commandline: append([]string{"taillight"}, w.args...),
 	}
 	path, err := o.arms(cfg, args)
 	if err != nil {

@@ -10,9 +10,10 @@ import (
 var version string
 
 func main() {
+	executable, _ := os.Executable()
 	os.Exit(execute(&world{
 		args: os.Args[1:], getenv: os.LookupEnv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		version: stamped(version),
+		version: stamped(version), executable: executable,
 	}))
 }
 

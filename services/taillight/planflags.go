@@ -249,7 +249,7 @@ func parseTime(s string) (time.Duration, error) {
 
 // config is the run of a plan.
 func (o *planOptions) config(w *world, p loadgen.Plan) bench.Config {
-	cfg := bench.Config{Plan: p, ID: o.id, Dir: o.out, Runs: o.runs, Version: w.version}
+	cfg := bench.Config{Plan: p, ID: o.id, Dir: o.out, Runs: o.runs, Version: w.version, Receiver: w.executable}
 	cfg.ForwardOTLP, cfg.ForwardProfiles = o.forwardOTLP, o.forwardProfiles
 	cfg.Grafana, cfg.RunsURL = o.links.grafana, o.links.runs
 	cfg.NoFlight = !o.flight

@@ -231,6 +231,9 @@ func printTrust(out io.Writer, run *archive.Run, s style) {
 		without(out, "not joined", run.Signals.Spans.Unjoined)
 	}
 	without(out, "not taken", run.Signals.Refused)
+	if run.Signals.Note != "" {
+		fmt.Fprint(out, s.paint(dim, wrap("! "+run.Signals.Note, "   ", s.width)))
+	}
 	if c := run.Signals.ClientSpans; c != nil && c.Kept > 0 {
 		fmt.Fprintf(out, "sent by OTLP   %s client spans, %s of %s sampled and kept\n",
 			thousands(c.Sent), percent(float64(c.Sent)/float64(c.Kept)), thousands(c.Kept))

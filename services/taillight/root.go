@@ -25,6 +25,8 @@ type world struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	version        string
+	// executable is this program; "" has it start no receiver of its own.
+	executable string
 }
 
 // exitError ends the program with a code, saying nothing more.
@@ -86,7 +88,7 @@ func newRoot(w *world) *cobra.Command {
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(runCommand(w), breakpointCommand(w), targetCommand(w), reportCommand(w), explainCommand(w), serveCommand(w), selftestCommand(w), flightCommand(w), doctorCommand(w),
-		compareCommand(w), abCommand(w), trendCommand(w))
+		compareCommand(w), abCommand(w), trendCommand(w), receiverCommand(w))
 	return root
 }
 

@@ -81,7 +81,7 @@ func recording(w *world) selftest.Bench {
 	return selftest.Bench{
 		Run: func(ctx context.Context, r selftest.Recording) (selftest.Recorded, error) {
 			cfg := bench.Config{
-				Plan: r.Plan, ID: r.ID, Dir: r.Dir, Version: w.version, Faults: r.Faults, Via: r.Via, Cut: ctx.Done(),
+				Plan: r.Plan, ID: r.ID, Dir: r.Dir, Version: w.version, Faults: r.Faults, Via: r.Via, Cut: ctx.Done(), Receiver: w.executable,
 			}
 			if r.OnStart != nil {
 				cfg.OnStart = func(bench.Started) { r.OnStart() }

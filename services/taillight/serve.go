@@ -74,7 +74,7 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 	defer cancel(nil)
 	signals, err := bench.Listen(bench.ListenOptions{
 		OTLP: o.otlp, GRPC: o.grpc, Profiles: o.profiles,
-		ForwardOTLP: o.forwardOTLP, ForwardProfiles: o.forwardProfiles,
+		ForwardOTLP: o.forwardOTLP, ForwardProfiles: o.forwardProfiles, Executable: w.executable,
 	})
 	if err != nil {
 		return err

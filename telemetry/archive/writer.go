@@ -24,7 +24,7 @@ import (
 type Writer struct {
 	dir     string
 	names   planNames
-	lock    *os.File
+	lock    *os.File // nil when another process holds it
 	dirs    []string // that Create made, the innermost first
 	started time.Time
 
@@ -55,6 +55,15 @@ func Create(dir string, doc Document) (*Writer, error) {
 		return nil, errors.Join(fmt.Errorf("run directory: %w: free space, or choose another place by --out", err), w.Discard())
 	}
 	return w, nil
+}
+
+// Append returns a Writer for the telemetry of a run that another process
+// created: Spans, Series and Profile write what those of the run's own Writer
+// would, which are then not to be called. Err says what is missing of them;
+// Close brings them to the disk, and Discard removes them. What else a Writer
+// writes is not this one's.
+func Append(dir string) *Writer {
+	return &Writer{dir: dir, files: map[string]*os.File{}}
 }
 
 func unfinished(d Document) Document {
@@ -161,15 +170,20 @@ func (w *Writer) Finish(doc Document) error {
 	if doc.Ended.IsZero() {
 		doc.Ended = time.Now().UTC()
 	}
+	w.sync()
+	if err := writeDocument(w.dir, doc); err != nil {
+		return fmt.Errorf("the end of the run is not in its archive: %w: free space and run again, or choose another place by --out", err)
+	}
+	return nil
+}
+
+// sync brings the files to the disk. w.mu is held.
+func (w *Writer) sync() {
 	for name, f := range w.files {
 		if err := f.Sync(); err != nil && w.failure == nil {
 			w.failure = &failure{dir: w.dir, file: name, err: err}
 		}
 	}
-	if err := writeDocument(w.dir, doc); err != nil {
-		return fmt.Errorf("the end of the run is not in its archive: %w: free space and run again, or choose another place by --out", err)
-	}
-	return nil
 }
 
 // Close gives up the directory. A run that is closed without Finish stays
@@ -181,11 +195,17 @@ func (w *Writer) Close() error {
 		return nil
 	}
 	w.closed = true
+	if w.lock == nil {
+		w.sync()
+	}
 	var errs []error
 	for _, f := range w.files {
 		errs = append(errs, f.Close())
 	}
-	return errors.Join(append(errs, unclaim(w.lock))...)
+	if w.lock != nil {
+		errs = append(errs, unclaim(w.lock))
+	}
+	return errors.Join(errs...)
 }
 
 // Discard closes a run that did not take place and removes what its Writer
@@ -193,7 +213,10 @@ func (w *Writer) Close() error {
 // Nothing that was there before is touched.
 func (w *Writer) Discard() error {
 	w.mu.Lock()
-	files := []string{documentFile}
+	var files []string
+	if w.lock != nil {
+		files = append(files, documentFile)
+	}
 	for name := range w.files {
 		files = append(files, name)
 	}

@@ -1,0 +1,226 @@
+//go:build unix
+
+package bench
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/telemetry/archive"
+)
+
+// kill ends it as somebody else would.
+func (of *office) kill(t *testing.T) {
+	t.Helper()
+	if err := of.cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A receiver that dies takes nothing with it but the telemetry that was to
+// come: the run goes on, says so, and its measurements count.
+func TestARunOutlivesItsReceiver(t *testing.T) {
+	svc, url := newService(t)
+	s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	cfg := brief(t, url, 20)
+	cfg.Signals = s
+	cfg.OnStart = func(Started) { officeOf(s).kill(t) }
+	out, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := out.Run
+	if run.Totals.Completed != 20 || !strings.Contains(run.Signals.Note, "received telemetry ended (signal: killed)") {
+		t.Errorf("%d answers, note %q", run.Totals.Completed, run.Signals.Note)
+	}
+	if strings.Contains(run.Reason, "telemetry") { // it may be late here for reasons of its own
+		t.Errorf("the load was measured, and yet: %s", run.Reason)
+	}
+
+	// The next run has receivers again, where senders know them to be: even
+	// when they ended between the two.
+	svc.endpoint.Store(&s.OTLP)
+	cfg = brief(t, url, 20)
+	cfg.Signals, cfg.Cut, cfg.OnStage = s, nil, nil
+	out, err = Run(t.Context(), cfg)
+	svc.sending.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := out.Run.Signals; n.Spans.Kept != 20 || n.Coverage != 1 || n.Note != "" {
+		t.Errorf("signals %+v", n)
+	}
+	officeOf(s).kill(t)
+	if attached(t, s, time.Second); s.inbox.books().Ended != "" {
+		t.Errorf("between runs: %+v", s.inbox.books())
+	}
+}
+
+// A receiver that hangs delays a run so long and no longer.
+func TestAReceiverThatHangsIsGivenUp(t *testing.T) {
+	s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	of := officeOf(s)
+	of.wait = 100 * time.Millisecond
+	if err := of.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.keep([]loadgen.Exchange{{}})
+	if got := s.inbox.books().Ended; !strings.Contains(got, "did not answer for 100ms") {
+		t.Errorf("said %q", got)
+	}
+	gonePID(t, of.cmd.Process.Pid)
+}
+
+// What cannot be received is told before the run, in the words of a receiver
+// in this process, and leaves no process.
+func TestAReceiverThatCannotStart(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, where := range inboxes() {
+		_, err = Listen(ListenOptions{Executable: where.executable, OTLP: l.Addr().String()})
+		if err == nil || !strings.HasPrefix(err.Error(), "OTLP receiver: listen tcp "+l.Addr().String()) {
+			t.Errorf("%s: %v", where.name, err)
+		}
+	}
+	_, err = Listen(ListenOptions{Executable: filepath.Join(t.TempDir(), "none"), Private: true})
+	if err == nil || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no program: %v", err)
+	}
+	_, err = Listen(ListenOptions{Executable: "/bin/false", Private: true})
+	if err == nil || !strings.Contains(err.Error(), "starting the receiver: the process that received telemetry ended (exit status 1)") {
+		t.Errorf("another program: %v", err)
+	}
+}
+
+// A run that did not take place leaves nothing of what was received for it.
+func TestADiscardedRunLeavesNoTelemetry(t *testing.T) {
+	s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	ids, w, dir := attached(t, s, time.Second)
+	trace := made(t, ids, 1)[0]
+	s.keep([]loadgen.Exchange{{TraceID: trace}})
+	sendSpan(t, s, trace.String())
+	if _, err := os.Stat(filepath.Join(dir, "traces.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	s.inbox.detach(true)
+	if err := w.Discard(); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, dir)
+}
+
+func sendSpan(t *testing.T, s *Signals, trace string) {
+	t.Helper()
+	body := (&service{}).span(trace, "")
+	res, err := http.Post(s.OTLP+"/v1/traces", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("status %s", res.Status)
+	}
+}
+
+// The archive of a run says what a receiver apart could not write.
+func TestAReceiverTellsWhatItCouldNotWrite(t *testing.T) {
+	s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	ids, _, dir := attached(t, s, time.Second)
+	trace := made(t, ids, 1)[0]
+	s.keep([]loadgen.Exchange{{TraceID: trace}})
+	if err := os.Mkdir(filepath.Join(dir, "traces.jsonl"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sendSpan(t, s, trace.String())
+	s.inbox.detach(false)
+	b := s.inbox.books()
+	run := &archive.Run{}
+	run.Signals.Spans.Dropped = b.Dropped
+	if run.Signals.Spans.Dropped == nil {
+		run.Signals.Spans.Dropped = map[string]int64{}
+	}
+	if unwritten(run, b.Spans); run.Signals.Spans.Dropped[dropUnwritten] != 1 || !strings.Contains(b.Unwritten, "is not whole: traces.jsonl") {
+		t.Errorf("%+v", b)
+	}
+}
+
+// However a run ends, its receiver ends with it: with a request under way, too.
+func TestNoReceiverOutlivesItsRun(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), listenApartEnv+"=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var at listening
+	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&at); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(at.OTLP, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	gonePID(t, at.PID)
+}
+
+// gonePID waits for the end of a process.
+func gonePID(t *testing.T, pid int) {
+	t.Helper()
+	for range 500 {
+		if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
+			return
+		}
+		// Whoever inherits an orphan may take its time to bury it.
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("process %d is still there", pid)
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+}
