@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
@@ -79,16 +80,18 @@ func fingerprint(d *archive.Document) compare.Fingerprint {
 // planOf tells loads apart that were changed while they ran: what was asked
 // for is not what was brought.
 func planOf(d *archive.Document) string {
-	hash := compare.PlanHash(&d.Plan)
+	said := []string{compare.PlanHash(&d.Plan)}
 	for _, ch := range d.Changes {
-		hash += fmt.Sprintf(", changed at %.1f s to ", ch.At)
-		if ch.Rate != nil {
-			hash += fmt.Sprintf("%g/s", *ch.Rate)
-		} else if ch.Users != nil {
-			hash += fmt.Sprintf("%d users", *ch.Users)
+		to := ""
+		switch {
+		case ch.Rate != nil:
+			to = fmt.Sprintf("%g/s", *ch.Rate)
+		case ch.Users != nil:
+			to = fmt.Sprintf("%d users", *ch.Users)
 		}
+		said = append(said, fmt.Sprintf("changed at %.1f s to %s", ch.At, to))
 	}
-	return hash
+	return strings.Join(said, ", ")
 }
 
 // blocks turns a run's seconds into what is compared.
