@@ -2,8 +2,10 @@ package bench
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
@@ -71,8 +73,25 @@ func fingerprint(d *archive.Document) compare.Fingerprint {
 	return compare.Fingerprint{
 		CPU: e.CPU, Cores: e.Cores, Memory: e.Memory, OS: e.OS + "/" + e.Arch, Kernel: e.Kernel,
 		GoVersion: e.GoVersion, Build: e.Version, Procs: e.Procs, TargetProcs: e.TargetProcs, Bundled: e.Bundled,
-		Plan: compare.PlanHash(&d.Plan), Target: e.Target,
+		Plan: planOf(d), Target: e.Target,
 	}
+}
+
+// planOf tells loads apart that were changed while they ran: what was asked
+// for is not what was brought.
+func planOf(d *archive.Document) string {
+	said := []string{compare.PlanHash(&d.Plan)}
+	for _, ch := range d.Changes {
+		to := ""
+		switch {
+		case ch.Rate != nil:
+			to = fmt.Sprintf("%g/s", *ch.Rate)
+		case ch.Users != nil:
+			to = fmt.Sprintf("%d users", *ch.Users)
+		}
+		said = append(said, fmt.Sprintf("changed at %.1f s to %s", ch.At, to))
+	}
+	return strings.Join(said, ", ")
 }
 
 // blocks turns a run's seconds into what is compared.

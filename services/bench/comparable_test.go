@@ -3,6 +3,7 @@ package bench
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
@@ -80,5 +81,19 @@ func TestLatePairsAreSaidOnce(t *testing.T) {
 	}
 	if !slices.Equal(r.Warnings, want) {
 		t.Errorf("%q", r.Warnings)
+	}
+}
+
+// A load that was changed while it ran is another than the one that was left
+// alone, whatever plan both had.
+func TestChangedLoadsAreUnlike(t *testing.T) {
+	alone := &archive.Document{}
+	changed := &archive.Document{Changes: []archive.Change{{At: 5, Phase: "steady", Users: new(40)}}}
+	m := compare.Mismatches(fingerprint(alone), fingerprint(changed))
+	if !compare.Unlike(m) || m[0].What != "plan" || !strings.HasSuffix(m[0].B, "changed at 5.0 s to 40 users") {
+		t.Errorf("%+v", m)
+	}
+	if again := compare.Mismatches(fingerprint(changed), fingerprint(changed)); len(again) != 0 {
+		t.Errorf("%+v", again)
 	}
 }

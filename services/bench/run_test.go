@@ -295,10 +295,10 @@ func TestInterruptedBeforeTheLoad(t *testing.T) {
 	if _, err := Run(ctx, brief(t, serviceOf(t, fine), 1)); !errors.Is(err, ErrInterrupted) {
 		t.Errorf("looking for the target: %v", err)
 	}
-	if err := Await(ctx, "http://127.0.0.1:1", time.Minute); !errors.Is(err, ErrInterrupted) {
+	if err := Await(ctx, "http://127.0.0.1:1", time.Minute, nil); !errors.Is(err, ErrInterrupted) {
 		t.Errorf("waiting for the target: %v", err)
 	}
-	if err := Await(t.Context(), "http://127.0.0.1:1", time.Millisecond); err == nil || errors.Is(err, ErrInterrupted) {
+	if err := Await(t.Context(), "http://127.0.0.1:1", time.Millisecond, nil); err == nil || errors.Is(err, ErrInterrupted) {
 		t.Errorf("a target that is not there: %v", err)
 	}
 }

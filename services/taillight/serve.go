@@ -23,6 +23,7 @@ import (
 
 type serveOptions struct {
 	planOptions
+	allowOptions
 	web, otlp, grpc, profiles string
 	autorun                   string
 	wait                      time.Duration
@@ -46,6 +47,7 @@ func serveCommand(w *world) *cobra.Command {
 	f.StringVar(&o.profiles, "profiles", "127.0.0.1:4040", "`HOST:PORT` that receives profiles as Pyroscope does")
 	f.StringVar(&o.autorun, "autorun", "", "`PLAN` to run on start: a built-in test or a file")
 	f.DurationVar(&o.wait, "wait", 2*time.Minute, "how long to wait for the host before --autorun gives up")
+	o.registerAllowed(f)
 	o.register(f)
 	return cmd
 }
@@ -62,6 +64,10 @@ const (
 
 func serve(ctx context.Context, w *world, o *serveOptions) error {
 	if err := o.checkAddresses(); err != nil {
+		return err
+	}
+	gateway, err := o.publisher()
+	if err != nil {
 		return err
 	}
 	p, err := o.autorunPlan()
@@ -90,13 +96,10 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 	}
 	cut, release := cutInTime(ctx, byHand)
 	defer release()
-	r := &runner{ctx: ctx, w: w, o: o, signals: signals, late: cut}
+	r := &runner{ctx: ctx, w: w, o: o, signals: signals, late: cut, gateway: gateway}
 	defer r.end()
 	token, _ := w.getenv(names.EnvServeToken)
-	srv := &http.Server{
-		Handler: runsPage(r, token), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-	}
+	srv := newServer(runsPage(r, token))
 	fmt.Fprintf(w.stdout, "page      http://%s\nOTLP      %s\ngRPC      %s\nprofiles  %s\n", web.Addr(), signals.OTLP, signals.GRPC, signals.Profiles)
 	var owned sync.WaitGroup
 	defer owned.Wait()
@@ -166,18 +169,18 @@ func (o *serveOptions) autorunPlan() (*loadgen.Plan, error) {
 func runsPage(r *runner, token string) http.Handler {
 	dir := r.o.runs
 	mux := http.NewServeMux()
-	runs := api(r, token)
-	mux.Handle(names.PathRuns, runs)
-	mux.Handle(names.PathRuns+"/", runs)
+	g := newGate(r.o, token, r.gateway)
+	runs := api(r, g)
+	mux.Handle("/api/", runs)
+	mux.Handle("GET /runs/{id}/{file...}", runs)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		w.Header().Set("Content-Security-Policy", pagePolicy+"; style-src 'unsafe-inline'")
 		// A reader that is gone is no error of ours.
 		_ = runsTemplate.Execute(w, listRuns(dir))
 	})
-	mux.Handle("GET /runs/", http.StripPrefix("/runs/", http.FileServer(http.Dir(dir))))
-	return mux
+	return g.protect(mux)
 }
 
 type listedRun struct {
