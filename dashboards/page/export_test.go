@@ -10,7 +10,11 @@ import (
 
 // WriteFrom is Write with histograms from elsewhere than the run's directory.
 func WriteFrom(w io.Writer, run *archive.Run, explained explain.Output, each func(func(archive.Interval) error) error) error {
-	return write(w, run, explained, each)
+	r, err := newReport(run, explained, each)
+	if err != nil {
+		return err
+	}
+	return r.Write(w)
 }
 
 // Chosen returns the exchanges that the page of a run carries.

@@ -23,11 +23,13 @@ func scripts() []string {
 	return []string{
 		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "validity.js", "load.js",
 		"latency.js", "errors.js", "slow.js", "exchanges.js", "waterfall.js", "timeline.js", "flame.js", "flameview.js", "difference.js", "cpu.js",
-		"target.js", "rules.js", "main.js",
+		"target.js", "rules.js", "live.js", "main.js",
 	}
 }
 
-func styles() []string { return []string{"vendor/uplot.css", "page.css", "parts.css", "slow.css"} }
+func styles() []string {
+	return []string{"vendor/uplot.css", "page.css", "parts.css", "slow.css", "live.css"}
+}
 
 // view is what the template sees.
 type view struct {
@@ -39,10 +41,22 @@ type view struct {
 	Document *archive.Document
 	Started  string
 	Top      []signal.Finding
+	Live     *LivePage // nil in a report
 }
 
 // render writes the page around encoded events.
 func render(w io.Writer, m *model, events string) error {
+	d := &m.end.Document
+	return execute(w, view{
+		Title:    fmt.Sprintf("%s: %s, %s", d.Name, d.Verdict, d.ID),
+		Events:   template.HTML(events), // base64
+		Document: d, Started: d.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Top: d.Findings,
+	}, "")
+}
+
+// execute fills the template with a view. It adds the assets, and the policy
+// that allows them and what more says.
+func execute(w io.Writer, v view, more string) error {
 	t, err := template.New("page.tmpl").Funcs(template.FuncMap{"duration": duration, "percent": percent}).ParseFS(assets, "page.tmpl")
 	if err != nil {
 		return err
@@ -60,13 +74,8 @@ func render(w io.Writer, m *model, events string) error {
 	if err != nil {
 		return err
 	}
-	d := &m.end.Document
-	v := view{
-		Title: fmt.Sprintf("%s: %s, %s", d.Name, d.Verdict, d.ID), Policy: policy(style, script),
-		Style: template.CSS(style), Script: template.JS(script), // our own assets, whole
-		Events:   template.HTML(events), // base64
-		Document: d, Started: d.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Top: d.Findings,
-	}
+	v.Policy = policy(style, script) + more
+	v.Style, v.Script = template.CSS(style), template.JS(script) // our own assets, whole
 	var page bytes.Buffer
 	if err := t.Execute(&page, v); err != nil {
 		return err
