@@ -127,10 +127,10 @@
     const c = T.state.config, s = newest();
     if (T.state.failed) return ['No result', 'The run has no result: ' + T.state.failed];
     if (!c) return ['Preparing', T.state.stage ? capital(T.state.stage) : 'Waiting for the run to begin'];
-    if (T.state.after) return ['Load over', 'The load is over after ' + T.duration(elapsed()) + '; now ' + T.state.stage];
+    if (T.state.after) return ['Load over', 'The load is over after ' + T.offset(Math.round(elapsed())) + '; now ' + T.state.stage];
     if (!s) return ['Running', 'The load begins'];
     const p = c.phases[s.phase];
-    return ['Running', (p ? 'Phase ' + p.name + ', ' + p.load + ': ' : '') + T.duration(Math.round(elapsed())) + ' of ' + T.duration(planned())];
+    return ['Running', (p ? 'Phase ' + p.name + ', ' + p.load + ': ' : '') + T.offset(Math.round(elapsed())) + ' of ' + T.offset(planned())];
   }
 
   const capital = (text) => text[0].toUpperCase() + text.slice(1);
