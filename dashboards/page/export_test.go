@@ -28,3 +28,8 @@ func Chosen(run *archive.Run, explained explain.Output) []uint64 {
 
 // Kept says which call paths of a difference the page draws.
 func Kept(d *flame.Difference) []bool { return kept(d) }
+
+// ReportFrom is NewReport with histograms from elsewhere than the run's directory.
+func ReportFrom(run *archive.Run, explained explain.Output, each func(func(archive.Interval) error) error) (*Report, error) {
+	return newReport(run, explained, each)
+}

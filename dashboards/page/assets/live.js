@@ -39,6 +39,7 @@
       changed();
     };
     T.connection = 'connecting';
+    document.documentElement.dataset.going = '';
     T.follow(document.documentElement.dataset.stream, {
       changed, lost: () => connection('lost'), back: () => connection('live'),
       ended: (err) => {
@@ -56,6 +57,7 @@
     const at = main && [...main.children].find((s) => s.getBoundingClientRect().bottom > 120);
     const top = at && window.scrollY > 0 ? at.getBoundingClientRect().top : null;
     if (main) T.drop(main);
+    delete document.documentElement.dataset.going;
     report(true);
     document.title = [T.state.config.name, T.state.end.document.verdict].join(': ') + ', ' + T.state.config.id;
     if (top !== null) window.scrollBy({ top: document.getElementById(at.id).getBoundingClientRect().top - top, behavior: 'instant' });
@@ -101,7 +103,7 @@
     const strip = el('div', { class: 'strip', role: 'progressbar', 'aria-label': 'Progress of the plan', 'aria-valuemin': '0', 'aria-valuemax': '100' });
     const row = el('dl', { class: 'figures-row' }), note = el('p', { class: 'note' });
     const base = document.documentElement.dataset.control, bar = base ? controls(base) : null;
-    section.append(el('div', { class: 'hero' }, word, title, strip, when, trouble), bar && bar.element, row, note,
+    section.append(el('div', { class: 'hero' }, word, title, strip, when, trouble), bar ? bar.element : '', row, note,
       el('div', { class: 'findings' }, el('h2', null, 'Verdict and findings'), T.empty('The verdict, and what the rules found, stand here when the run has ended. Charts and tables below fill meanwhile.')));
     return () => {
       const [state, line] = headline();
