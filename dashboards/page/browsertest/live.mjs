@@ -1,11 +1,13 @@
 // Usage: node live.mjs TAILLIGHT [PICTURES]
 //
-// Starts a run with a page, watches it in Chromium, reloads the page in the
-// middle, and looks at the report that takes its place: nothing is lost,
-// nothing is more than 1.5 s behind, nothing is asked of another origin.
+// Starts a run with a page, watches it in Chromium, loads the page again in the
+// middle or breaks its connection, and looks at the report that takes its
+// place: nothing is lost, nothing is more than 1.5 s behind, nothing is asked
+// of another origin.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { accessible, withBrowser, withLive } from './browser.mjs';
@@ -16,7 +18,7 @@ if (!taillight) {
   process.exit(2);
 }
 const mostBehind = 1500; // ms
-const length = 14; // seconds of load
+const length = 24; // seconds of load
 
 /** Starts a run with a page; url resolves when it says where. */
 function start(dir) {
@@ -34,6 +36,30 @@ function start(dir) {
   });
   url.catch(() => {}); // told where it is awaited
   return { url, ended, stop: () => run.kill('SIGKILL'), said: () => said };
+}
+
+/** Stands before the run, so that its connections can be broken. */
+async function between(url) {
+  const to = new URL(url), open = new Set();
+  let shut = false;
+  const server = net.createServer((near) => {
+    if (shut) { near.destroy(); return; }
+    const far = net.connect(Number(to.port), to.hostname);
+    for (const [one, other] of [[near, far], [far, near]]) {
+      open.add(one);
+      one.on('error', () => {}); // its end tells
+      one.on('close', () => { open.delete(one); other.destroy(); });
+      one.pipe(other);
+    }
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const drop = () => open.forEach((s) => s.destroy());
+  return {
+    url: `http://127.0.0.1:${server.address().port}/`,
+    cut() { shut = true; drop(); },
+    mend() { shut = false; },
+    close() { server.close(); drop(); },
+  };
 }
 
 /** What the page has been told, kept as it comes, with how long after its end each second came. */
@@ -94,43 +120,74 @@ async function shoot(page, what, view) {
   await mkdir(pictures, { recursive: true });
   for (const scheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme: scheme });
-    await page.screenshot({ path: path.join(pictures, `live-${what}-${view.width}-${scheme}.png`), fullPage: true });
+    await page.screenshot({ path: path.join(pictures, `live-${what}-${view.width}-${scheme}.png`), fullPage: what === 'running' });
   }
   await page.emulateMedia({ colorScheme: view.scheme });
 }
 
-async function watch(context, view) {
+const figures = (seconds) => seconds.map((s) => [s.t, s.planned, s.ok]);
+
+/** Loads the page again: all seconds are there again. */
+async function again(page) {
+  const before = await state(page);
+  await page.reload();
+  await until(page, before.seconds.length + 1);
+  const after = await state(page);
+  assert.deepEqual(figures(after.seconds).slice(0, before.seconds.length - 1), figures(before.seconds).slice(0, -1), 'seconds lost by loading the page again');
+  await page.evaluate(() => { window.told = []; }); // what came at once was old
+  return `loaded again at ${before.seconds.length} s, all there`;
+}
+
+/** Breaks the connection for some seconds: the page says so, and misses nothing. */
+async function outage(page, way, view) {
+  const before = await state(page);
+  way.cut();
+  await page.waitForFunction(() => document.getElementById('state')?.innerText === 'Reconnecting', null, { timeout: 10000 });
+  assert.match(await page.locator('#verdict .warning').innerText(), /connection to the run is lost/);
+  await accessible(page);
+  await shoot(page, 'lost', view);
+  await page.waitForTimeout(2500);
+  way.mend();
+  await page.waitForFunction(() => document.getElementById('state')?.innerText === 'Live', null, { timeout: 10000 });
+  await until(page, before.seconds.length + 3);
+  const after = await state(page);
+  assert.deepEqual(figures(after.seconds).slice(0, before.seconds.length - 1), figures(before.seconds).slice(0, -1), 'seconds changed');
+  assert.deepEqual(after.seconds.map((s) => s.t), after.seconds.map((_, i) => i), 'seconds missed');
+  await page.evaluate(() => { window.told = []; });
+  return `cut off at ${before.seconds.length} s, nothing missed`;
+}
+
+/** What a browser itself says of a connection that was broken. */
+const broken = /^console error: Failed to load resource: net::ERR_/;
+
+async function watch(context, view, cut) {
   const dir = await mkdtemp(path.join(tmpdir(), 'taillight-live-'));
   const run = start(dir);
+  let way;
   try {
-    const said = [], url = await run.url;
-    const faults = await withLive(context, url, view, spy, async (page) => {
-      await until(page, 4);
+    const said = [];
+    way = await between(await run.url);
+    const faults = await withLive(context, way.url, view, spy, async (page) => {
+      await until(page, 3);
       await middle(page);
-      await accessible(page);
+      if (!cut) await accessible(page); // the other way looks while it is cut off
       await shoot(page, 'running', view);
-      const before = await state(page);
-      await page.reload();
-      await until(page, before.seconds.length + 1);
-      const after = await state(page);
-      assert.deepEqual(after.seconds.slice(0, before.seconds.length - 1).map((s) => [s.t, s.planned, s.ok]), before.seconds.slice(0, -1).map((s) => [s.t, s.planned, s.ok]), 'seconds lost by loading the page again');
-      said.push(`loaded again at ${before.seconds.length} s, all there`);
-      await page.evaluate(() => { window.told = []; }); // what came at once was old
+      said.push(cut ? await outage(page, way, view) : await again(page));
       await until(page, length - 1);
       const behind = Math.max(...await page.evaluate(() => window.told.map((e) => e.behind)));
       assert.ok(behind <= mostBehind, `${behind} ms behind`);
       said.push(`at most ${behind} ms behind`);
-      await page.locator('#latency').scrollIntoViewIfNeeded();
       const totals = await ended(page, dir);
       said.push(`the report stands there with all ${totals.planned} requests`);
       await accessible(page);
       await shoot(page, 'ended', view);
     });
-    assert.deepEqual(faults, [], `${view.width} px, ${view.scheme}`);
+    assert.deepEqual(faults.filter((f) => !cut || !broken.test(f)), [], `${view.width} px, ${view.scheme}`);
     const code = await run.ended;
     assert.ok([0, 3].includes(code), `exit ${code}: ${run.said()}`); // a busy machine may make it invalid
     console.log(`ok ${view.width} px ${view.scheme}: ${said.join('; ')}`);
   } finally {
+    if (way) way.close();
     run.stop();
     await run.ended;
     await rm(dir, { recursive: true, force: true });
@@ -138,6 +195,6 @@ async function watch(context, view) {
 }
 
 await withBrowser(async (context) => {
-  await watch(context, { width: 1280, height: 900, scheme: 'light' });
-  await watch(context, { width: 390, height: 844, scheme: 'dark' });
+  await watch(context, { width: 1280, height: 900, scheme: 'light' }, false);
+  await watch(context, { width: 390, height: 844, scheme: 'dark' }, true);
 });
