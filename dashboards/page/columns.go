@@ -120,18 +120,9 @@ func (c *columns) measure(e *second, histograms []archive.Interval) {
 		heat[int(e.Heat[i])] = e.Heat[i+1]
 	}
 	for _, iv := range histograms {
-		into := []*distribution{c.of(iv.Kind)}
-		if into[0] == nil || iv.Hist == nil {
+		into := c.into(iv)
+		if len(into) == 0 {
 			continue
-		}
-		if iv.Kind == "response" {
-			if c.phases[iv.Phase] == nil {
-				c.phases[iv.Phase] = &distribution{}
-			}
-			into = append(into, c.phases[iv.Phase], &c.total)
-			if s := c.steps[iv.Step]; s != nil {
-				into = append(into, &s.d)
-			}
 		}
 		for _, b := range iv.Hist.Distribution() {
 			if b.Count == 0 {
@@ -152,18 +143,26 @@ func (c *columns) measure(e *second, histograms []archive.Interval) {
 	e.Heat = pairsOf(heat)
 }
 
-// of returns the distribution of the newest column that a kind goes to; nil for
-// what is not drawn.
-func (c *columns) of(kind string) *distribution {
-	switch kind {
-	case "response":
-		return &c.response
-	case "service":
-		return &c.service
-	case "lag":
-		return &c.lag
+// into returns what a histogram is counted in; nothing for what is not drawn.
+func (c *columns) into(iv archive.Interval) []*distribution {
+	switch {
+	case iv.Hist == nil:
+		return nil
+	case iv.Kind == "service":
+		return []*distribution{&c.service}
+	case iv.Kind == "lag":
+		return []*distribution{&c.lag}
+	case iv.Kind != "response":
+		return nil
 	}
-	return nil
+	if c.phases[iv.Phase] == nil {
+		c.phases[iv.Phase] = &distribution{}
+	}
+	out := []*distribution{&c.response, c.phases[iv.Phase], &c.total}
+	if s := c.steps[iv.Step]; s != nil {
+		out = append(out, &s.d)
+	}
+	return out
 }
 
 // judge marks a column as late, by the response of its phase so far.

@@ -96,7 +96,7 @@ func TestServeShowsARunWhileItGoesOn(t *testing.T) {
 	r.jobs = []*job{{id: "20261124-000000-aaaa", done: make(chan struct{}), page: page.NewLive(page.LiveOptions{})}}
 	srv := httptest.NewServer(livePage(r, true))
 	defer srv.Close()
-	get := func(path string) (*http.Response, string) {
+	get := func(path string) (status int, location, body string) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+path, nil)
@@ -112,24 +112,24 @@ func TestServeShowsARunWhileItGoesOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return res, string(b)
+		return res.StatusCode, res.Header.Get("Location"), string(b)
 	}
-	res, body := get("/runs/20261124-000000-aaaa/live")
-	if res.StatusCode != http.StatusOK || !strings.Contains(body, `data-stream="live/events" data-control="/api/runs/20261124-000000-aaaa"`) {
-		t.Errorf("%s: %.300s", res.Status, body)
+	status, _, body := get("/runs/20261124-000000-aaaa/live")
+	if status != http.StatusOK || !strings.Contains(body, `data-stream="live/events" data-control="/api/runs/20261124-000000-aaaa"`) {
+		t.Errorf("%d: %.300s", status, body)
 	}
 	r.jobs[0].page.Fail(io.ErrUnexpectedEOF)
-	res, body = get("/runs/20261124-000000-aaaa/live/events")
+	status, _, body = get("/runs/20261124-000000-aaaa/live/events")
 	var e struct{ Type, Error string }
 	_, data, _ := strings.Cut(body, "data: ")
 	if err := json.Unmarshal([]byte(data), &e); err != nil || e.Type != "failed" || e.Error != io.ErrUnexpectedEOF.Error() {
-		t.Errorf("%s: %q, %v", res.Status, body, err)
+		t.Errorf("%d: %q, %v", status, body, err)
 	}
-	if res, _ := get("/runs/20261124-000000-bbbb/live"); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/runs/20261124-000000-bbbb/report.html" {
-		t.Errorf("an unknown run: %s, %s", res.Status, res.Header.Get("Location"))
+	if status, to, _ := get("/runs/20261124-000000-bbbb/live"); status != http.StatusSeeOther || to != "/runs/20261124-000000-bbbb/report.html" {
+		t.Errorf("an unknown run: %d, %s", status, to)
 	}
-	if res, _ := get("/runs/20261124-000000-bbbb/live/events"); res.StatusCode != http.StatusNotFound {
-		t.Errorf("events of an unknown run: %s", res.Status)
+	if status, _, _ := get("/runs/20261124-000000-bbbb/live/events"); status != http.StatusNotFound {
+		t.Errorf("events of an unknown run: %d", status)
 	}
 	bare := httptest.NewRecorder()
 	livePage(r, false).ServeHTTP(bare, httptest.NewRequest(http.MethodGet, "/runs/20261124-000000-aaaa/live", nil))

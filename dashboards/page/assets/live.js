@@ -103,8 +103,7 @@
     const strip = el('div', { class: 'strip', role: 'progressbar', 'aria-label': 'Progress of the plan', 'aria-valuemin': '0', 'aria-valuemax': '100' });
     const row = el('dl', { class: 'figures-row' }), note = el('p', { class: 'note' });
     const base = document.documentElement.dataset.control, bar = base ? controls(base) : null;
-    section.append(el('div', { class: 'hero' }, word, title, strip, when, trouble), bar ? bar.element : '', row, note,
-      el('div', { class: 'findings' }, el('h2', null, 'Verdict and findings'), T.empty('The verdict, and what the rules found, stand here when the run has ended. Charts and tables below fill meanwhile.')));
+    section.append(el('div', { class: 'hero' }, word, title, strip, when, trouble), bar ? bar.element : '', row, note, T.empty('The verdict, and what the rules found, stand here when the run has ended. Charts and tables below fill meanwhile.'));
     return () => {
       const [state, line] = headline();
       word.textContent = state;
@@ -132,7 +131,8 @@
     if (T.state.after) return ['Load over', 'The load is over after ' + T.offset(Math.round(elapsed())) + '; now ' + T.state.stage];
     if (!s) return ['Running', 'The load begins'];
     const p = c.phases[s.phase];
-    return ['Running', (p ? 'Phase ' + p.name + ', ' + p.load + ': ' : '') + T.offset(Math.round(elapsed())) + ' of ' + T.offset(planned())];
+    const so = T.offset(Math.round(elapsed())) + ' of ' + T.offset(planned());
+    return p ? ['Running', 'Phase ' + p.name + ': ' + so] : ['Load over', 'No new requests after ' + so + '; answers under way are waited for'];
   }
 
   const capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -257,10 +257,9 @@
 
   function validity(section) {
     const lead = section.appendChild(el('p', { class: 'lead' }));
-    section.append(T.empty('The generator judges each phase when the run has ended, over all its requests.'));
     return () => {
       const n = T.state.seconds.length, late = T.state.seconds.filter((s) => s.late).length, s = newest();
-      lead.textContent = !n ? 'The generator has measured nothing yet.' : (late ? 'The generator was late in ' + late + ' of ' + T.plural(n, 'second') + '; they carry an amber mark under every chart of time.' : 'The generator was on time in every second so far.') + (s.lag ? ' Lag p99 of the last second: ' + T.duration(s.lag[2]) + '.' : '');
+      lead.textContent = !n ? 'The generator has measured nothing yet.' : (late ? 'The generator was late in ' + late + ' of ' + T.plural(n, 'second') + '; they carry an amber mark under every chart of time.' : 'The generator was on time in every second so far.') + (s.lag ? ' Lag p99 of the last second: ' + T.duration(s.lag[2]) + '.' : '') + ' Each phase is judged when the run has ended, over all its requests.';
     };
   }
 

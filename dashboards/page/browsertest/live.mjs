@@ -88,7 +88,7 @@ const until = (page, n) => page.waitForFunction((want) => window.Taillight.state
 
 /** The page as it is in the middle: it says how far the run is, draws, and says why the rest is empty. */
 async function middle(page) {
-  assert.match(await page.locator('#verdict h1').innerText(), /^Phase \S+, .*: \d+\ss of \d+\ss$/);
+  assert.match(await page.locator('#verdict h1').innerText(), /^Phase \S+: \d+\ss of \d+\ss$/);
   assert.equal(await page.locator('#state').innerText(), 'Live');
   assert.ok(await page.locator('.figures-row div').count() >= 7, 'figures of the run');
   assert.ok(await page.locator('#load canvas').count() >= 2, 'charts of the load');
