@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"net/http"
+	"slices"
 )
 
 // A LivePage is the page of a run that goes on, without its events: it follows
@@ -35,8 +36,10 @@ func (s LivePage) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if s.Name == "" {
 		s.Name = "run"
 	}
+	all := scripts()
+	programs := slices.Insert(all, len(all)-1, liveScripts()...)
 	var page bytes.Buffer
-	if err := execute(&page, view{Title: s.Name + ": Taillight", Live: &s}, livePolicy); err != nil {
+	if err := execute(&page, view{Title: s.Name + ": Taillight", Live: &s}, append(styles(), liveStyles()...), programs, livePolicy); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}

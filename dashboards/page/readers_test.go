@@ -79,10 +79,15 @@ func TestLinger(t *testing.T) {
 		t.Errorf("%v for nobody", d)
 	}
 	l := page.NewLive(page.LiveOptions{})
-	srv := httptest.NewServer(l)
+	left := make(chan struct{}, 2)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		l.ServeHTTP(w, q)
+		left <- struct{}{}
+	}))
 	defer srv.Close()
 	l.Begin(m.run.Document)
-	stream(t, srv.URL, "", many(1)) // and is gone
+	stream(t, srv.URL, "", many(1))
+	<-left
 	l.End(report)
 	back := time.AfterFunc(300*time.Millisecond, func() { stream(t, srv.URL, "", toEnd) })
 	defer back.Stop()

@@ -23,13 +23,20 @@ func scripts() []string {
 	return []string{
 		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "validity.js", "load.js",
 		"latency.js", "errors.js", "slow.js", "exchanges.js", "waterfall.js", "timeline.js", "flame.js", "flameview.js", "difference.js", "cpu.js",
-		"target.js", "rules.js", "live.js", "main.js",
+		"target.js", "rules.js", "main.js",
 	}
 }
 
 func styles() []string {
-	return []string{"vendor/uplot.css", "page.css", "parts.css", "slow.css", "live.css"}
+	return []string{"vendor/uplot.css", "page.css", "parts.css", "slow.css"}
 }
+
+// liveScripts and liveStyles are what a page that follows a run has besides,
+// the scripts before the last of the others: a report holds nothing that could
+// ask a network.
+func liveScripts() []string { return []string{"follow.js", "live.js"} }
+
+func liveStyles() []string { return []string{"live.css"} }
 
 // view is what the template sees.
 type view struct {
@@ -51,17 +58,17 @@ func render(w io.Writer, m *model, events string) error {
 		Title:    fmt.Sprintf("%s: %s, %s", d.Name, d.Verdict, d.ID),
 		Events:   template.HTML(events), // base64
 		Document: d, Started: d.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Top: d.Findings,
-	}, "")
+	}, styles(), scripts(), "")
 }
 
-// execute fills the template with a view. It adds the assets, and the policy
-// that allows them and what more says.
-func execute(w io.Writer, v view, more string) error {
+// execute fills the template with a view. It adds styles and scripts, and the
+// policy that allows them and what more says.
+func execute(w io.Writer, v view, sheets, programs []string, more string) error {
 	t, err := template.New("page.tmpl").Funcs(template.FuncMap{"duration": duration, "percent": percent}).ParseFS(assets, "page.tmpl")
 	if err != nil {
 		return err
 	}
-	style, err := join(styles())
+	style, err := join(sheets)
 	if err != nil {
 		return err
 	}
@@ -70,7 +77,7 @@ func execute(w io.Writer, v view, more string) error {
 		return err
 	}
 	style = strings.Replace(style, "url(inter.woff2)", "url(data:font/woff2;base64,"+base64.StdEncoding.EncodeToString(font)+")", 1)
-	script, err := join(scripts())
+	script, err := join(programs)
 	if err != nil {
 		return err
 	}
