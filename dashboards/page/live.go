@@ -54,6 +54,7 @@ type Live struct {
 	changed chan struct{} // closed, and replaced, when anything below or above does
 	over    bool          // the last event stands in log
 	readers int
+	entered int  // readers that ever came
 	watched bool // somebody read
 	served  bool // somebody was sent the last event
 }

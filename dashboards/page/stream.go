@@ -18,6 +18,11 @@ const (
 	// streamPiece is how much is sent under one deadline: what a slow line
 	// takes well within a reader's patience.
 	streamPiece = 64 << 10
+	// Readers are not woken all at once, for that would hold up whatever else the
+	// process does, such as sending requests: of each lanes readers one waits
+	// not at all, the next laneWidth, and so on.
+	lanes     = 16
+	laneWidth = 20 * time.Millisecond
 	// comeBack is how long a finished run waits for a reader that is just
 	// loading the page again.
 	comeBack = 3 * time.Second
@@ -50,8 +55,8 @@ func (l *Live) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Accel-Buffering", "no") // a proxy that collects answers would hold seconds back
 	head.Set("X-Content-Type-Options", "nosniff")
-	l.enter()
-	l.leave(l.send(paced{w, stream, l.patience}, q.Context().Done(), n))
+	pause := l.enter()
+	l.leave(l.send(paced{w, stream, l.patience}, q.Context().Done(), n, pause))
 }
 
 // from returns the number of the first event that a reader lacks.
@@ -72,8 +77,8 @@ func (l *Live) from(q *http.Request) int {
 }
 
 // send writes events from number n on until the reader has all or is gone, and
-// reports whether it has all.
-func (l *Live) send(w io.Writer, gone <-chan struct{}, n int) bool {
+// reports whether it has all. What comes is sent a pause later.
+func (l *Live) send(w io.Writer, gone <-chan struct{}, n int, pause time.Duration) bool {
 	beat := time.NewTicker(l.patience / 2)
 	defer beat.Stop()
 	text := bufio.NewWriter(w)
@@ -94,6 +99,11 @@ func (l *Live) send(w io.Writer, gone <-chan struct{}, n int) bool {
 		}
 		select {
 		case <-more:
+			select {
+			case <-time.After(pause):
+			case <-gone:
+				return false
+			}
 		case <-beat.C:
 			// An event, for scripts see no comments.
 			_, _ = text.WriteString("event: beat\ndata: {}\n\n")
@@ -129,11 +139,15 @@ func (p paced) Write(b []byte) (int, error) {
 	return written, nil
 }
 
-func (l *Live) enter() {
+// enter counts a reader, and returns its pause.
+func (l *Live) enter() (pause time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.readers++
 	l.watched = true
+	pause = time.Duration(l.entered%lanes) * laneWidth
+	l.entered++
+	return pause
 }
 
 func (l *Live) leave(served bool) {
