@@ -10,7 +10,11 @@ import (
 
 // WriteFrom is Write with histograms from elsewhere than the run's directory.
 func WriteFrom(w io.Writer, run *archive.Run, explained explain.Output, each func(func(archive.Interval) error) error) error {
-	return write(w, run, explained, each)
+	r, err := newReport(run, explained, each)
+	if err != nil {
+		return err
+	}
+	return r.Write(w)
 }
 
 // Chosen returns the exchanges that the page of a run carries.
@@ -24,3 +28,8 @@ func Chosen(run *archive.Run, explained explain.Output) []uint64 {
 
 // Kept says which call paths of a difference the page draws.
 func Kept(d *flame.Difference) []bool { return kept(d) }
+
+// ReportFrom is NewReport with histograms from elsewhere than the run's directory.
+func ReportFrom(run *archive.Run, explained explain.Output, each func(func(archive.Interval) error) error) (*Report, error) {
+	return newReport(run, explained, each)
+}

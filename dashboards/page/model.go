@@ -84,7 +84,8 @@ type second struct {
 	Response  []float64        `json:"response,omitempty"` // p50, p95, p99, max
 	Service   []float64        `json:"service,omitempty"`
 	Lag       []float64        `json:"lag,omitempty"`
-	Heat      []int64          `json:"heat,omitempty"` // of response: bin, count, bin, count, ...
+	Heat      []int64          `json:"heat,omitempty"`   // of response: bin, count, bin, count, ...
+	SoFar     *soFar           `json:"so_far,omitempty"` // of the newest, while the run goes on
 }
 
 // end is the last event: what is known when a run is over.

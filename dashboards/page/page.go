@@ -15,6 +15,9 @@
 // as text, never as markup. A content security policy that allows exactly the
 // page's own scripts, by their hashes, stands behind that.
 //
+// While a run goes on, Live sends the same events as they come, and LivePage is
+// the same page without events of its own. At the end both show the same.
+//
 // Size is bounded on this side: see Limits.
 package page
 
@@ -35,26 +38,37 @@ const (
 	MaxRows      = 500  // rows of a table that a target can lengthen
 )
 
-// Write renders the report of run as one self-contained HTML file: the run as
-// it stands in its archive, and what was explained of it. It reads the
-// histograms of run.Dir; what cannot be read there is named on the page,
-// because a report of a damaged run is worth more than none. An error is w's,
-// or says that the run cannot be encoded.
-func Write(w io.Writer, run *archive.Run, explained explain.Output) error {
-	return write(w, run, explained, run.EachInterval)
+// A Report is the page of a run that has ended: to be written as a file, and to
+// be sent to the readers of its Live.
+type Report struct {
+	m      *model
+	events string // gzipped, in base64
+}
+
+// NewReport makes the report of a run as it stands in its archive, with what
+// was explained of it. It reads the histograms of run.Dir; what cannot be read
+// there is named on the page, because a report of a damaged run is worth more
+// than none. An error says that the run cannot be encoded.
+func NewReport(run *archive.Run, explained explain.Output) (*Report, error) {
+	return newReport(run, explained, run.EachInterval)
 }
 
 // intervals streams the histograms of a run; archive.Run.EachInterval is one.
 type intervals func(yield func(archive.Interval) error) error
 
-func write(w io.Writer, run *archive.Run, explained explain.Output, each intervals) error {
+func newReport(run *archive.Run, explained explain.Output, each intervals) (*Report, error) {
 	m := build(run, explained, each)
 	events, err := m.encode()
 	if err != nil {
-		return fmt.Errorf("report of run %s: %w", run.ID, err)
+		return nil, fmt.Errorf("report of run %s: %w", run.ID, err)
 	}
-	if err := render(w, m, events); err != nil {
-		return fmt.Errorf("report of run %s: %w", run.ID, err)
+	return &Report{m: m, events: events}, nil
+}
+
+// Write renders the report as one self-contained HTML file. An error is w's.
+func (r *Report) Write(w io.Writer) error {
+	if err := render(w, r.m, r.events); err != nil {
+		return fmt.Errorf("report of run %s: %w", r.m.config.ID, err)
 	}
 	return nil
 }

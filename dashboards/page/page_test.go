@@ -423,7 +423,11 @@ func TestArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := page.Write(&b, run, explain.Output{}); err != nil {
+	report, err := page.NewReport(run, explain.Output{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := report.Write(&b); err != nil {
 		t.Fatal(err)
 	}
 	var s struct {

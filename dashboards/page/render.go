@@ -27,7 +27,16 @@ func scripts() []string {
 	}
 }
 
-func styles() []string { return []string{"vendor/uplot.css", "page.css", "parts.css", "slow.css"} }
+func styles() []string {
+	return []string{"vendor/uplot.css", "page.css", "parts.css", "slow.css"}
+}
+
+// liveScripts and liveStyles are what a page that follows a run has besides,
+// the scripts before the last of the others: a report holds nothing that could
+// ask a network.
+func liveScripts() []string { return []string{"follow.js", "live.js"} }
+
+func liveStyles() []string { return []string{"live.css"} }
 
 // view is what the template sees.
 type view struct {
@@ -39,15 +48,27 @@ type view struct {
 	Document *archive.Document
 	Started  string
 	Top      []signal.Finding
+	Live     *LivePage // nil in a report
 }
 
 // render writes the page around encoded events.
 func render(w io.Writer, m *model, events string) error {
+	d := &m.end.Document
+	return execute(w, view{
+		Title:    fmt.Sprintf("%s: %s, %s", d.Name, d.Verdict, d.ID),
+		Events:   template.HTML(events), // base64
+		Document: d, Started: d.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Top: d.Findings,
+	}, styles(), scripts(), "")
+}
+
+// execute fills the template with a view. It adds styles and scripts, and the
+// policy that allows them and what more says.
+func execute(w io.Writer, v view, sheets, programs []string, more string) error {
 	t, err := template.New("page.tmpl").Funcs(template.FuncMap{"duration": duration, "percent": percent}).ParseFS(assets, "page.tmpl")
 	if err != nil {
 		return err
 	}
-	style, err := join(styles())
+	style, err := join(sheets)
 	if err != nil {
 		return err
 	}
@@ -56,17 +77,12 @@ func render(w io.Writer, m *model, events string) error {
 		return err
 	}
 	style = strings.Replace(style, "url(inter.woff2)", "url(data:font/woff2;base64,"+base64.StdEncoding.EncodeToString(font)+")", 1)
-	script, err := join(scripts())
+	script, err := join(programs)
 	if err != nil {
 		return err
 	}
-	d := &m.end.Document
-	v := view{
-		Title: fmt.Sprintf("%s: %s, %s", d.Name, d.Verdict, d.ID), Policy: policy(style, script),
-		Style: template.CSS(style), Script: template.JS(script), // our own assets, whole
-		Events:   template.HTML(events), // base64
-		Document: d, Started: d.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Top: d.Findings,
-	}
+	v.Policy = policy(style, script) + more
+	v.Style, v.Script = template.CSS(style), template.JS(script) // our own assets, whole
 	var page bytes.Buffer
 	if err := t.Execute(&page, v); err != nil {
 		return err

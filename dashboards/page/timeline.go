@@ -108,7 +108,7 @@ func (t *timeline) add(iv archive.Interval) error {
 	if iv.Hist == nil || iv.Kind == "ok" {
 		return nil // response time of OK answers judges thresholds, and is not drawn
 	}
-	i := t.index(iv.Start.Seconds(), iv.End.Seconds())
+	i := columnIndex(iv.Start.Seconds(), iv.End.Seconds(), t.width)
 	c := t.columns[i]
 	if c == nil {
 		c = &column{heat: map[int]int64{}}
@@ -134,15 +134,15 @@ func (t *timeline) add(iv archive.Interval) error {
 	return nil
 }
 
-// index returns the column of a stretch of time: that of its middle, because
+// columnIndex returns the column of a stretch of time: that of its middle, because
 // ticks jitter. The rest of a second at the end of a run goes to the column
 // before it; a rate over 13 ms would be an accident, not a rate.
-func (t *timeline) index(start, end float64) int {
+func columnIndex(start, end, width float64) int {
 	at := (start + end) / 2
 	if end-start < 0.5 {
 		at = start - 0.25
 	}
-	return int(max(0, at) / t.width)
+	return int(max(0, at) / width)
 }
 
 func (c *column) of(kind string) *distribution {
@@ -181,7 +181,7 @@ func (t *timeline) seconds(phases []phase) []second {
 	var cpu, throttled int64
 	for i := range t.run.Seconds {
 		s := &t.run.Seconds[i]
-		at := t.index(seconds(s.Start), seconds(s.End))
+		at := columnIndex(seconds(s.Start), seconds(s.End), t.width)
 		if n := len(out); n == 0 || out[n-1].index(t.width) != at {
 			out = append(out, second{
 				Type: "second", At: compactTime(float64(at) * t.width), Phase: phaseIndex(phases, s.Phase),

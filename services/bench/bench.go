@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/taillight-load/taillight/dashboards/page"
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/telemetry/archive"
@@ -84,6 +85,9 @@ type Config struct {
 	OnProgress func(Progress)
 	// OnStage is told what is being waited for before and after the load.
 	OnStage func(string)
+	// Page, when set, shows the run to browsers while it goes on, and its report
+	// at the end. That a run has none is for the caller to tell it.
+	Page *page.Live
 	// Cut, when closed, ends every wait at once.
 	Cut <-chan struct{}
 }
@@ -315,6 +319,7 @@ func (r *run) attack(ctx context.Context, attack attacker) (*loadgen.Result, err
 	if err := r.archive.Begin(r.doc); err != nil {
 		return nil, err
 	}
+	r.Page.Begin(r.doc)
 	if r.Admin != "" && !r.NoFlight {
 		r.flights = newFlights(r.Admin, r.AdminToken, &r.plan, r.archive)
 		r.flights.start()
@@ -375,12 +380,14 @@ func (r *run) keep(s loadgen.Second) {
 		r.flights.second(s)
 	}
 	r.kept = append(r.kept, s.Kept...)
+	r.show(s)
 	if r.OnProgress != nil {
 		r.OnProgress(r.watch.second(s, r.signals.inbox.books().CPU))
 	}
 }
 
 func (r *run) stage(what string) {
+	r.Page.Stage(what)
 	if r.OnStage != nil {
 		r.OnStage(what)
 	}

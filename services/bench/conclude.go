@@ -73,13 +73,14 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	}
 	r.stage("writing the report")
 	outcome := &Outcome{Run: out, Explained: explained, Injected: r.injected}
-	err = outcome.WriteReport()
+	report, err := outcome.writeReport()
 	if err != nil {
 		spoil(out, fmt.Errorf("the report could not be written: %w", err))
 		// The verdict is another one now. That it cannot be written either is
 		// the same complaint.
 		_ = r.archive.Finish(out.Document)
 	}
+	r.showEnd(report, err)
 	return outcome, r.archive.Close()
 }
 
@@ -246,8 +247,23 @@ func exitOf(v signal.Verdict, stopped loadgen.StopReason) int {
 // WriteReport writes report.html into the run's directory, as a whole or not
 // at all, and notes its path in Report.
 func (o *Outcome) WriteReport() error {
+	_, err := o.writeReport()
+	return err
+}
+
+// writeReport is WriteReport, and returns what it wrote; nil when the run could
+// not be made a report of.
+func (o *Outcome) writeReport() (*page.Report, error) {
+	report, err := page.NewReport(o.Run, o.Explained)
+	if err != nil {
+		return nil, err
+	}
+	return report, o.store(report)
+}
+
+func (o *Outcome) store(report *page.Report) error {
 	var b bytes.Buffer
-	if err := page.Write(&b, o.Run, o.Explained); err != nil {
+	if err := report.Write(&b); err != nil {
 		return err
 	}
 	path := filepath.Join(o.Run.Dir, reportFile)

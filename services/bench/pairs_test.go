@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taillight-load/taillight/dashboards/page"
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/loadgen/stats"
 	"github.com/taillight-load/taillight/telemetry/archive"
@@ -22,7 +23,7 @@ import (
 // for both. On a machine that has nothing else to do:
 //
 //	go test -run '^$' -bench TelemetryPrice -benchtime 8x -hold -timeout 1h ./services/bench
-//	go test -run '^$' -bench 'ReceiverLag|CollectorTrouble' -benchtime 5x -hold -timeout 1h ./services/bench
+//	go test -run '^$' -bench 'ReceiverLag|CollectorTrouble|Browsers' -benchtime 5x -hold -timeout 1h ./services/bench
 //	go test -run '^$' -bench Verdict -benchtime 1x -hold -timeout 1h ./services/bench
 //
 // A pair of one second each (-benchtime 1x -arm 1s) shows that they work.
@@ -120,6 +121,12 @@ const lagRate = 1000
 // it. With cut nothing is waited for after the load.
 func lagRun(tb testing.TB, arm time.Duration, collector string, cut chan struct{}) *archive.Run {
 	tb.Helper()
+	return watchedRun(tb, arm, collector, cut, nil)
+}
+
+// watchedRun is lagRun with a page that shows it.
+func watchedRun(tb testing.TB, arm time.Duration, collector string, cut chan struct{}, live *page.Live) *archive.Run {
+	tb.Helper()
 	tb.Setenv(names.EnvOTLP, collector)
 	out, err := Run(tb.Context(), Config{
 		Plan: loadgen.Plan{
@@ -127,7 +134,7 @@ func lagRun(tb testing.TB, arm time.Duration, collector string, cut chan struct{
 			Phases:   []loadgen.Phase{{Name: "steady", For: arm, Load: rate(lagRate)}},
 			Journeys: []loadgen.Journey{{Name: "j", Steps: []loadgen.Step{{Name: "GET /", Method: "GET", Path: "/"}}}},
 		},
-		Dir: filepath.Join(tb.TempDir(), "run"), Executable: os.Args[0], Receiver: os.Args[0], NoFlight: true, Cut: cut,
+		Dir: filepath.Join(tb.TempDir(), "run"), Executable: os.Args[0], Receiver: os.Args[0], NoFlight: true, Cut: cut, Page: live,
 		OnStage: func(what string) {
 			if cut != nil && strings.HasPrefix(what, "waiting for the spans") {
 				close(cut)

@@ -43,7 +43,7 @@ func (o *runOptions) checkServed(planted faults.Set) error {
 	if len(planted.Faults) > 0 && !o.flags.Changed("fault") {
 		return usageError{fmt.Errorf("%s=%s with --serve: the target is not started by this command; unset it, or leave --serve out", names.EnvFaults, planted)}
 	}
-	for _, flag := range []string{"out", "runs", "runs-url", "grafana-url", "admin", "forward-otlp", "forward-profiles", "fault", "otlp", "otlp-grpc", "profiles"} {
+	for _, flag := range []string{"out", "runs", "runs-url", "grafana-url", "admin", "forward-otlp", "forward-profiles", "fault", "otlp", "otlp-grpc", "profiles", "web"} {
 		if o.flags.Changed(flag) {
 			return usageError{fmt.Errorf("--%s with --serve: it is for serve to say; start serve with it, or leave --serve out", flag)}
 		}

@@ -21,7 +21,7 @@ type runOptions struct {
 	html, csv, junit string
 
 	otlp, grpc, profiles string
-	serve                string
+	serve, web           string
 }
 
 func runCommand(w *world) *cobra.Command {
@@ -46,6 +46,8 @@ func runCommand(w *world) *cobra.Command {
 	f.StringVar(&o.grpc, "otlp-grpc", "", "`HOST:PORT` that receives OTLP over gRPC (default 127.0.0.1:4317, or a free port)")
 	f.StringVar(&o.profiles, "profiles", "", "`HOST:PORT` that receives profiles as Pyroscope does (default 127.0.0.1:4040, or a free port)")
 	f.StringVar(&o.serve, "serve", "", "have the taillight serve at `URL` do the run, such as http://127.0.0.1:8089")
+	f.StringVar(&o.web, "web", "", "show the run in a browser while it goes on: --web, or --web=`HOST:PORT`")
+	f.Lookup("web").NoOptDefVal = webAnywhere
 	f.StringVar(&o.junit, "junit", "", "write the thresholds as JUnit XML to `FILE`")
 	return cmd
 }
@@ -108,13 +110,20 @@ func runPlan(ctx context.Context, w *world, o *runOptions, name string) error {
 		return o.runThere(ctx, w, p, d, out, s, cut)
 	}
 
+	web, err := openWeb(o.web, out)
+	if err != nil {
+		return err
+	}
+	defer web.close(cut)
 	cfg := o.config(w, *p)
+	cfg.Page = web.events()
 	cfg.Faults = planted
 	cfg.OTLP, cfg.GRPC, cfg.Profiles = o.otlp, o.grpc, o.profiles
 	cfg.OnStart, cfg.OnProgress, cfg.OnStage, cfg.Cut = d.start, d.progress, d.stage, cut
 	res, err := bench.Run(ctx, cfg)
 	d.end()
 	if err != nil {
+		web.events().Fail(err)
 		return err
 	}
 	printRun(out, res.Run, s)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/taillight-load/taillight/dashboards/page"
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -39,6 +40,7 @@ type job struct {
 	id   string
 	stop func() // interrupts it; a second time cuts its waits short
 	done chan struct{}
+	page *page.Live // shows it to browsers
 
 	plan    loadgen.Plan
 	control loadgen.Control // of its load
@@ -108,7 +110,7 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 	if r.ends || r.ctx.Err() != nil {
 		return nil, errors.New("serve is about to end")
 	}
-	j := &job{id: cfg.ID, plan: cfg.Plan, done: make(chan struct{}), changed: make(chan struct{})}
+	j := &job{id: cfg.ID, plan: cfg.Plan, done: make(chan struct{}), page: page.NewLive(page.LiveOptions{}), changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(r.ctx)
 	cut := make(chan struct{})
 	cutNow := sync.OnceFunc(func() { close(cut) })
@@ -118,7 +120,7 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 		}
 		cancel()
 	}
-	cfg.Signals, cfg.Cut = r.signals, cut
+	cfg.Signals, cfg.Cut, cfg.Page = r.signals, cut, j.page
 	cfg.Control, cfg.Guard = &j.control, refuseLinkLocal
 	r.jobs = append(r.jobs, j)
 	r.jobs = r.jobs[max(0, len(r.jobs)-keptJobs):]
@@ -153,9 +155,11 @@ func (r *runner) run(ctx context.Context, j *job, cfg bench.Config) {
 	switch {
 	case errors.Is(err, bench.ErrInterrupted):
 		fmt.Fprintf(r.w.stderr, "taillight: run %s: %v\n", j.id, err)
+		j.page.Fail(err)
 		j.tell(eventEnd, ended{Exit: signal.ExitInterrupted, Error: err.Error()})
 	case err != nil:
 		fmt.Fprintf(r.w.stderr, "taillight: run %s: %v\n", j.id, err)
+		j.page.Fail(err)
 		j.tell(eventEnd, ended{Exit: signal.ExitBroken, Error: err.Error()})
 	default:
 		printRun(r.w.stdout, out.Run, style{})

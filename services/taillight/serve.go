@@ -180,6 +180,9 @@ func runsPage(r *runner, token string) http.Handler {
 		// A reader that is gone is no error of ours.
 		_ = runsTemplate.Execute(w, listRuns(dir))
 	})
+	live := livePage(r, true)
+	mux.Handle("GET /runs/{id}/live", live)
+	mux.Handle("GET /runs/{id}/live/", live)
 	return g.protect(mux)
 }
 

@@ -37,10 +37,11 @@
     const voice = el('p', { class: 'voice', 'aria-live': 'polite' });
     figure.append(el('figcaption', null, el('strong', null, o.title), o.note && el('span', null, o.note)), legend, holder, voice);
     if (o.extra) figure.append(o.extra);
-    figure.append(table(o));
+    const chart = { o, plot: null, figure, buttons: [] };
+    chart.table = table(chart);
+    figure.append(chart.table.element);
     parent.append(figure);
 
-    const chart = { o, plot: null, figure, buttons: [] };
     chart.plot = new uPlot(options(chart, holder), [o.x, ...o.lines.map((l) => l.data)], holder);
     buttons(chart, legend);
     keyboard(chart, holder, voice);
@@ -54,9 +55,26 @@
     return chart;
   };
 
-  /** Start and end of what the run's columns cover, in seconds. */
+  /**
+   * Gives a chart other figures, of as many lines: a line that the reader
+   * switched off stays off, and a stretch of time that was zoomed into stays.
+   */
+  T.update = function (chart, o) {
+    const { min, max } = chart.plot.scales.x, all = chart.o.xRange || [chart.o.x[0], chart.o.x[chart.o.x.length - 1]];
+    const zoomed = min !== null && (min > all[0] || max < all[1]);
+    if (o.time !== false) o.xRange = T.span();
+    chart.o = o;
+    chart.plot.setData([o.x, ...o.lines.map((l) => l.data)], !zoomed);
+    if (zoomed) chart.plot.redraw(true);
+    const idx = chart.plot.cursor.idx;
+    read(chart, idx === undefined ? null : idx);
+    chart.table.refresh();
+  };
+
+  /** Start and end of what charts of time show: what the run's columns cover, or while it goes on what they are about to. */
   T.span = function () {
     const s = T.state.seconds, last = s[s.length - 1];
+    if (!T.state.end) return T.spanSoFar(last ? last.t + last.d : 0);
     return last ? [s[0].t, last.t + last.d] : [0, 1];
   };
 
@@ -77,8 +95,8 @@
         bind: { dblclick: (u) => () => { reset(u, time); return null; } },
       },
       scales: {
-        x: { time: false, range: (u, lo, hi) => (o.xRange && (lo === null || lo <= o.x[0]) && (hi === null || hi >= o.x[o.x.length - 1]) ? o.xRange : [lo, hi]) },
-        y: { distr: o.log ? 3 : 1, range: o.range ? () => o.range : linear },
+        x: { time: false, range: (u, lo, hi) => { const { xRange, x } = chart.o; return xRange && (lo === null || lo <= x[0]) && (hi === null || hi >= x[x.length - 1]) ? xRange : [lo, hi]; } },
+        y: { distr: o.log ? 3 : 1, range: o.range ? () => chart.o.range : linear },
       },
       series: [{}, ...o.lines.map((l) => ({
         label: l.label,
@@ -87,7 +105,7 @@
         fill: l.fill ? () => T.color(l.fill) : undefined,
         width: l.width || 1.6,
         dash: l.dash,
-        points: { show: o.x.length < 3 },
+        points: { show: () => chart.o.x.length < 3 },
         paths: l.paths,
         spanGaps: false,
       }))],
@@ -152,15 +170,15 @@
     return {
       drawClear: [(u) => {
         if (time) bands(u);
-        if (o.paint) o.paint(u);
+        if (chart.o.paint) chart.o.paint(u);
       }],
       draw: time && o.late !== false ? [late] : [],
       setCursor: [(u) => {
         read(chart, u.cursor.idx);
-        if (o.hover) o.hover(u);
+        if (chart.o.hover) chart.o.hover(u);
       }],
       ready: [(u) => {
-        if (o.click) u.over.addEventListener('click', () => o.click(u));
+        if (o.click) u.over.addEventListener('click', () => chart.o.click(u));
       }],
     };
   }
@@ -249,16 +267,21 @@
   }
 
   /** The chart's figures as a table, made when it is opened. */
-  function table(o) {
-    const body = el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Figures: ' + o.title });
+  function table(chart) {
+    const title = chart.o.title;
+    const body = el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Figures: ' + title });
     const d = el('details', { class: 'figures' }, el('summary', null, 'Figures'), body);
-    d.addEventListener('toggle', () => {
-      if (!d.open || body.childNodes.length) return;
+    let made = null;
+    const refresh = () => {
+      const o = chart.o;
+      if (!d.open || made === o) return;
+      made = o;
       const rows = o.x.map((x, i) => [o.xName ? o.xName(x) : T.offset(x),
         ...o.lines.map((l) => { const v = (l.shown || l.data)[i]; return v === null || v === undefined ? '–' : (l.format || o.format)(v); })]);
-      body.append(T.table([o.xName ? '' : 'time', ...o.lines.map((l) => l.label)], rows, { numbers: 1 }));
-    });
-    return d;
+      T.fill(body, T.table([o.xName ? '' : 'time', ...o.lines.map((l) => l.label)], rows, { numbers: 1 }));
+    };
+    d.addEventListener('toggle', refresh);
+    return { element: d, refresh };
   }
 
   /**

@@ -12,12 +12,9 @@
   T.errors = function (section) {
     const d = T.state.end.document, t = d.totals;
     section.append(el('p', { class: 'lead' }, lead(d)));
-    const classes = new Map();
-    for (const s of T.state.seconds) for (const [k, n] of Object.entries(s.errors || {})) classes.set(k, (classes.get(k) || 0) + n);
-    if (!t.failed && !t.unsent && !classes.size) return;
-    const order = [...classes].sort((a, b) => b[1] - a[1]).map(([k]) => k);
-    const shown = order.slice(0, 7), rest = order.slice(7);
-    if (order.length) chart(section, shown, rest);
+    const chart = T.errorsChart();
+    if (!t.failed && !t.unsent && !chart) return;
+    if (chart) T.chart(section, chart);
     section.append(T.wide('Errors', T.table(['Class', 'Meaning', 'Step', 'Count', 'Of planned', 'First', 'Last', 'One of them'], d.errors.map((e) => [
       el('code', null, e.class), meaning[e.class] || (e.class.startsWith('status ') ? 'a status the plan does not expect' : ''), e.step, T.count(e.count), T.percent(e.count / t.planned), T.offset(e.first), T.offset(e.last), el('span', { class: 'detail' }, e.detail)]), { numbers: 3, words: 7, class: 'errors' })));
     if (d.in_flight.length) section.append(el('p', { class: 'note' }, T.plural(t.in_flight_at_end, 'request') + ' had no answer when the run ended; the oldest had waited ' + T.duration(Math.max(...d.in_flight.map((x) => x.age))) + ' since its intended start.'));
@@ -31,15 +28,20 @@
     return T.count(t.failed) + ' requests failed (' + T.percent(t.failed / t.planned) + ')' + (t.unsent ? ' and ' + T.count(t.unsent) + ' were never sent' : '') + '.' + first;
   }
 
-  function chart(section, shown, rest) {
-    const value = (s, k) => ((s.errors || {})[k] || 0) / s.d;
-    const groups = shown.map((k) => ({ label: k, of: (s) => value(s, k) }));
+  /** Errors by class, the most frequent seven and the rest; null when there are none. */
+  T.errorsChart = function () {
+    const classes = new Map();
+    for (const s of T.state.seconds) for (const [k, n] of Object.entries(s.errors || {})) classes.set(k, (classes.get(k) || 0) + n);
+    const order = [...classes].sort((a, b) => b[1] - a[1]).map(([k]) => k);
+    if (!order.length) return null;
+    const rest = order.slice(7), value = (s, k) => ((s.errors || {})[k] || 0) / s.d;
+    const groups = order.slice(0, 7).map((k) => ({ label: k, of: (s) => value(s, k) }));
     if (rest.length) groups.push({ label: T.plural(rest.length, 'other class', 'other classes'), of: (s) => rest.reduce((n, k) => n + value(s, k), 0) });
     // Stacked from the bottom: each bar is drawn at the height of the sum up to
     // it, tallest first, so that the lower ones cover it.
     const sums = groups.map((g, i) => T.column((s) => groups.slice(0, i + 1).reduce((n, h) => n + h.of(s), 0) || null));
     const bars = uPlot.paths.bars({ size: [0.9, 40], gap: 0 });
     const lines = groups.map((g, i) => ({ label: g.label, color: '--c-e' + (i + 1), fill: '--c-e' + (i + 1), data: sums[i], shown: T.column(g.of), paths: bars, width: 0, total: T.count(T.state.seconds.reduce((n, s) => n + g.of(s) * s.d, 0)) })).reverse();
-    T.chart(section, { title: 'Errors per second by class', note: T.columnWidth(), label: 'Errors per second by class', x: T.times(), lines, format: T.rate, tick: T.count, height: 10 });
-  }
+    return { title: 'Errors per second by class', note: T.columnWidth(), label: 'Errors per second by class', x: T.times(), lines, format: T.rate, tick: T.count, height: 10 };
+  };
 })(window.Taillight);

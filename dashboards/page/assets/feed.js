@@ -7,6 +7,9 @@
     /** @type {?Object} what is known at the start */ config: null,
     /** @type {Object[]} one per column of time */ seconds: [],
     /** @type {?Object} what is known at the end */ end: null,
+    /** @type {string} what a run that goes on waits for */ stage: '',
+    /** @type {boolean} whether that is after its load */ after: false,
+    /** @type {string} why a run has no end */ failed: '',
   };
 
   /**
@@ -15,21 +18,30 @@
    */
   T.apply = function (event) {
     switch (event.type) {
-      case 'config': T.state.config = event; T.state.seconds = []; T.state.end = null; break;
-      case 'second': T.state.seconds.push(event); break;
+      case 'config': T.state.config = event; T.state.seconds = []; T.state.end = null; T.state.after = false; break;
+      case 'second': second(event); break;
       case 'end': T.state.end = event; break;
+      case 'stage': T.state.stage = event.stage; T.state.after = T.state.seconds.length > 0; break;
+      case 'failed': T.state.failed = event.error; break;
     }
   };
 
+  /** A column that goes on replaces itself. */
+  function second(event) {
+    const all = T.state.seconds, last = all[all.length - 1];
+    if (last && last.t === event.t) all[all.length - 1] = event;
+    else all.push(event);
+  }
+
   /**
-   * Inflates the events embedded in this file and applies them.
-   * @param {HTMLElement} element holds gzipped JSON lines in base64
+   * Inflates the events of a report and applies them.
+   * @param {string} text  gzipped JSON lines in base64
    */
-  T.replay = async function (element) {
-    const packed = Uint8Array.from(atob(element.textContent.trim()), (c) => c.charCodeAt(0));
+  T.replay = async function (text) {
+    const packed = Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
-    const text = await new Response(stream).text();
-    for (const line of text.split('\n')) if (line) T.apply(JSON.parse(line));
+    const lines = await new Response(stream).text();
+    for (const line of lines.split('\n')) if (line) T.apply(JSON.parse(line));
   };
 
   /** The column of one figure over time. */

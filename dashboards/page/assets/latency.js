@@ -58,6 +58,8 @@
     });
   }
 
+  T.heatCells = cells;
+
   /** Five colours of density, by the logarithm of the count. */
   const shade = (n, most) => T.color('--heat-' + (most <= 1 ? 5 : 1 + Math.min(4, Math.floor(5 * Math.log(n) / Math.log(most + 1)))));
 

@@ -10,7 +10,16 @@
       section.append(T.empty('No second of this run reached the disk, so there is nothing to draw.'));
       return;
     }
-    const per = (f) => T.column((s) => f(s) / s.d);
+    const grid = el('div', { class: 'charts' });
+    section.append(grid);
+    T.chart(grid, T.loadChart(lead(t)));
+    T.chart(grid, T.usersChart());
+    section.append(el('p', { class: 'note' }, 'Zero is ' + T.wall(T.state.config.started) + '. Drag over a chart to zoom all charts of time, double-click to go back.'), phases(d));
+  };
+
+  /** What was planned, sent and answered, per second. */
+  T.loadChart = function (said) {
+    const secs = T.state.seconds, per = (f) => T.column((s) => f(s) / s.d);
     const mean = (f) => 'mean ' + T.rate(secs.reduce((n, s) => n + f(s), 0) / secs.reduce((n, s) => n + s.d, 0));
     const failed = secs.some((s) => s.failed > 0), unsent = secs.some((s) => s.unsent > 0);
     const lines = [
@@ -20,14 +29,15 @@
     ];
     if (failed) lines.push({ label: 'failed', color: '--c-failed', data: per((s) => s.failed), total: mean((s) => s.failed) });
     if (unsent) lines.push({ label: 'unsent', color: '--c-unsent', data: per((s) => s.unsent), total: mean((s) => s.unsent) });
-    const grid = el('div', { class: 'charts' });
-    section.append(grid);
-    T.chart(grid, { title: 'Requests per second', note: width(), label: 'Requests per second over time: ' + lead(t), x: T.times(), lines, format: T.rate, tick: (v) => T.count(v) });
+    return { title: 'Requests per second', note: width(), label: 'Requests per second over time: ' + said, x: T.times(), lines, format: T.rate, tick: (v) => T.count(v) };
+  };
+
+  /** Users, where there are any, and requests in flight. */
+  T.usersChart = function () {
     const users = T.column((s) => s.users), flight = T.column((s) => s.in_flight);
     const both = [{ label: 'in flight', color: '--c-flight', data: flight, total: 'most ' + Math.max(...flight) }];
     if (Math.max(...users) > 0) both.unshift({ label: 'users', color: '--c-users', data: users, fill: '--c-users-fill', total: 'most ' + Math.max(...users) });
-    T.chart(grid, { title: both.length > 1 ? 'Users, and requests in flight' : 'Requests in flight', note: 'at the end of each second', label: 'Users and requests in flight over time', x: T.times(), lines: both, format: T.count });
-    section.append(el('p', { class: 'note' }, 'Zero is ' + T.wall(T.state.config.started) + '. Drag over a chart to zoom all charts of time, double-click to go back.'), phases(d));
+    return { title: both.length > 1 ? 'Users, and requests in flight' : 'Requests in flight', note: 'at the end of each second', label: 'Users and requests in flight over time', x: T.times(), lines: both, format: T.count };
   };
 
   function width() {

@@ -21,18 +21,24 @@
     if (own) own.open = true;
   };
 
-  function draw() {
+  /** Makes the page with its sections, which have their titles alone, and shows it: charts ask for the width of their place. */
+  function frame() {
     const app = document.getElementById('app'), main = el('main', { id: 'main', tabindex: '-1' });
     const links = sections.map(([id, title]) => el('a', { href: '#' + id }, title));
+    const source = document.documentElement.dataset.feed === 'live' ? 'This page asks nothing but the run it shows.' : 'This file needs no network.';
     T.fill(app, el('a', { class: 'skip', href: '#main' }, 'Skip to the verdict'), T.header(), el('div', { class: 'frame' }, el('nav', { 'aria-label': 'Sections' }, links), main),
-      el('footer', null, 'Times are ' + 'UTC; offsets count from the run’s start. Durations are of the generator’s monotonic clock. This file needs no network.'));
-    app.hidden = false; // charts ask for the width of their place
-    for (const [id, title, render] of sections) {
-      const s = el('section', { id, 'aria-label': title }, id !== 'verdict' && el('h2', null, title));
-      main.append(s);
-      render(s);
-    }
+      el('footer', null, 'Times are ' + 'UTC; offsets count from the run’s start. Durations are of the generator’s monotonic clock. ' + source));
+    app.hidden = false;
+    const places = new Map(sections.map(([id, title]) => [id, main.appendChild(el('section', { id, 'aria-label': title }, id !== 'verdict' && el('h2', null, title)))]));
     follow(links);
+    return places;
+  }
+
+  /** Draws the report, at the place that the address names unless the reader is somewhere already. */
+  function draw(stay) {
+    const places = frame();
+    for (const [id, , render] of sections) render(places.get(id));
+    if (stay) return;
     const id = /^#exchange-(\d+)$/.exec(location.hash);
     if (id) T.showExchange(Number(id[1]));
     else if (location.hash.length > 1) { const e = document.getElementById(location.hash.slice(1)); if (e) T.go(e); }
@@ -50,8 +56,13 @@
   }
 
   async function start() {
+    if (document.documentElement.dataset.feed === 'live') {
+      await document.fonts.load('12px "Inter Page"');
+      T.live(frame, draw);
+      return;
+    }
     try {
-      await T.replay(document.getElementById('events'));
+      await T.replay(document.getElementById('events').textContent);
       await document.fonts.load('12px "Inter Page"');
     } catch (e) {
       document.body.append(el('p', { class: 'warning' }, 'The data of this page could not be read (' + e.message + '). run.json beside it holds the result.'));

@@ -14,11 +14,11 @@
   };
 
   T.environment = function (section) {
-    const c = T.state.config, e = c.environment, d = T.state.end.document;
+    const c = T.state.config, e = c.environment, ended = T.state.end ? T.wall(T.state.end.document.ended) : 'not yet';
     const command = T.shell(e.command || []);
     if (command) section.append(el('h3', null, 'Command'), T.code(command));
     const machine = [['Taillight', [e.version, e.go_version].filter(Boolean).join(', ')], ['System', [e.os, e.arch, e.kernel].filter(Boolean).join(', ')], ['CPU', [e.cpu, T.plural(e.cores, 'core')].filter(Boolean).join(', ')], ['Memory', e.memory ? T.bytes(e.memory) : '–'],
-      ['Target', (e.target || '–') + (e.bundled ? ', the bundled one, started by the run' : '')], ['Began', T.wall(c.started)], ['Ended', T.wall(d.ended)]];
+      ['Target', (e.target || '–') + (e.bundled ? ', the bundled one, started by the run' : '')], ['Began', T.wall(c.started)], ['Ended', ended]];
     section.append(el('div', { class: 'two' }, el('div', null, el('h3', null, 'Machine'), T.pairs(machine)), el('div', null, el('h3', null, 'Plan'), T.pairs(c.settings.map((s) => [s.name, s.value])))));
     section.append(T.wide('Phases of the plan', T.table(['Phase', 'Load', 'Length'], c.phases.map((p) => [p.name, p.load, T.duration(p.end - p.start)]), { numbers: 2 })));
     if (c.steps.length) section.append(T.wide('Steps of the plan', T.table(['Step', 'Journey', 'Request'], c.steps.map((s) => [s.name, s.journey, el('code', null, s.method + ' ' + s.path)]))));

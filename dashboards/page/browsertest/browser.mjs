@@ -1,5 +1,7 @@
-// A Chromium that reaches nothing but the file it is given.
-import { mkdtemp, rm } from 'node:fs/promises';
+// A Chromium that reaches nothing but the page it is given.
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -22,20 +24,30 @@ export async function withBrowser(use) {
   }
 }
 
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** No serious violation of accessibility rules. */
+export async function accessible(page) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const grave = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
+  assert.deepEqual(grave.map((v) => `${v.id}: ${v.nodes.slice(0, 4).map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message || '')).join(' | ')}`), []);
+}
+
 /**
- * Opens a report in a view of its own and calls use(page).
+ * Opens a page in a view of its own and calls use(page, ms until it stood).
  * Returns everything that the page should not have done: console errors and
- * warnings, uncaught exceptions, requests for anything but the file itself.
+ * warnings, uncaught exceptions, requests that may(url) does not allow.
  */
-export async function withReport(context, file, { width, height, scheme, script = true }, use) {
-  const url = pathToFileURL(path.resolve(file)).href;
+async function withPage(context, url, { width, height, scheme, script = true }, may, before, use) {
   const faults = [];
   const ctx = await context({ viewport: { width, height }, colorScheme: scheme, reducedMotion: 'reduce', javaScriptEnabled: script, deviceScaleFactor: width < 500 ? 2 : 1 });
   try {
     const page = await ctx.newPage();
     page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') faults.push(`console ${m.type()}: ${m.text()}`); });
     page.on('pageerror', (e) => faults.push(`exception: ${e.message}`));
-    page.on('request', (r) => { if (r.url() !== url && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) faults.push(`request: ${r.url()}`); });
+    page.on('request', (r) => { if (!may(r.url()) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) faults.push(`request: ${r.url()}`); });
+    if (before) await page.addInitScript(before);
     const began = Date.now();
     await page.goto(url);
     if (script) await page.waitForSelector('html[data-ready]', { timeout: 20000 });
@@ -44,4 +56,15 @@ export async function withReport(context, file, { width, height, scheme, script 
     await ctx.close();
   }
   return faults;
+}
+
+/** withPage of a report, which asks for nothing but itself. */
+export async function withReport(context, file, view, use) {
+  const url = pathToFileURL(path.resolve(file)).href;
+  return withPage(context, url, view, (asked) => asked === url, null, use);
+}
+
+/** withPage of a run that goes on, which asks nothing of another origin. */
+export async function withLive(context, url, view, before, use) {
+  return withPage(context, url, view, (asked) => new URL(asked).origin === new URL(url).origin, before, use);
 }

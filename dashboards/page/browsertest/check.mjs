@@ -4,17 +4,15 @@
 // fails on anything a report must not do, and writes pictures of it. With
 // FUNCTION, the flame graph must know it.
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { withBrowser, withReport } from './browser.mjs';
+import { accessible, withBrowser, withReport } from './browser.mjs';
 
 const [file, pictures, wanted] = process.argv.slice(2);
 if (!file) {
   console.error('usage: node check.mjs REPORT.html [PICTURES [FUNCTION]]');
   process.exit(2);
 }
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const name = path.basename(file, '.html');
 
 const sections = ['verdict', 'validity', 'load', 'latency', 'errors', 'slow', 'exchanges', 'cpu', 'target', 'environment', 'rules', 'files'];
@@ -63,14 +61,6 @@ async function truths(page) {
   } else if (!d.signals.capabilities.spans && !d.signals.capabilities.profiles) {
     assert.ok(await page.locator('.how pre').count() > 0, 'no word on how to send telemetry');
   }
-}
-
-/** No serious violation of accessibility rules. */
-async function accessible(page) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  const grave = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
-  assert.deepEqual(grave.map((v) => `${v.id}: ${v.nodes.slice(0, 4).map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message || '')).join(' | ')}`), []);
 }
 
 /** Unfolds the finding that holds a link, and clicks it. */
