@@ -47,15 +47,10 @@ func render(w io.Writer, m *model, events string) error {
 	if err != nil {
 		return err
 	}
-	style, err := join(styles())
+	style, err := styled(styles())
 	if err != nil {
 		return err
 	}
-	font, err := assets.ReadFile("assets/vendor/inter.woff2")
-	if err != nil {
-		return err
-	}
-	style = strings.Replace(style, "url(inter.woff2)", "url(data:font/woff2;base64,"+base64.StdEncoding.EncodeToString(font)+")", 1)
 	script, err := join(scripts())
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ const maxOrder = 4 << 20
 func api(r *runner, token string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+names.PathRuns, func(w http.ResponseWriter, _ *http.Request) {
-		runs := listRuns(r.o.runs)
+		runs := r.listed.read(r.o.runs)
 		if runs == nil {
 			runs = []listedRun{}
 		}

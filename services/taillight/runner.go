@@ -21,6 +21,7 @@ type runner struct {
 	o       *serveOptions
 	signals *bench.Signals
 	late    <-chan struct{} // closed when serve can wait no longer
+	listed  listing         // of o.runs
 
 	owned sync.WaitGroup
 	mu    sync.Mutex
