@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"sync"
 	"time"
@@ -30,6 +31,11 @@ type Options struct {
 	// OnSecond gets every second of the run, in order, and a last, shorter
 	// one. It delays the next call when it is slow, never the load.
 	OnSecond func(Second)
+	// Control, if any, changes the load of this attack while it runs.
+	Control *Control
+	// Guard, if any, is asked before every connection is opened to an address,
+	// which names have been resolved to. Its error keeps it from being opened.
+	Guard func(netip.AddrPort) error
 	// Cut, when closed, ends the wait for answers at once.
 	Cut <-chan struct{}
 }
@@ -81,6 +87,7 @@ type attack struct {
 	count    uint64        // iterations begun
 	marks    []SelfSample  // of the generator, at the begin of each phase reached
 	capped   []bool        // by phase: the in-flight cap was reached
+	changes  []Change      // of the load, in order
 	drained  chan struct{} // closed when ended and busy is zero
 }
 
@@ -116,6 +123,7 @@ func newAttack(plan Plan, opts Options) (*attack, error) {
 			closeBodies(requests)
 			return nil, fmt.Errorf("target %q: %w", a.plan.Target, err)
 		}
+		w.dialer.guard(opts.Guard)
 		a.newClient = w.client
 	}
 	return a, nil
@@ -133,6 +141,8 @@ func (a *attack) run(ctx context.Context) *Result {
 	if a.opts.OnBegin != nil {
 		a.opts.OnBegin(a.began)
 	}
+
+	a.opts.Control.attach(a)
 
 	var owned sync.WaitGroup
 	stopClerk := make(chan struct{})

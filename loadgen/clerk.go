@@ -16,6 +16,8 @@ type clerk struct {
 	n      uint64 // exchanges so far
 	last   time.Duration
 	sum    Iterations
+	// changes counts those of the load that were told.
+	changes int
 
 	done  []Exchange // to be chosen from; used again
 	order []int32    // of done, by completion
@@ -120,6 +122,10 @@ func (c *clerk) state(s *Second) {
 		ph.IterationsMax = max(ph.IterationsMax, a.peakOpen)
 	}
 	a.peak, a.peakOpen = a.inFlight, a.open
+	for ; c.changes < len(a.changes) && a.changes[c.changes].At < min(s.End, a.end); c.changes++ {
+		s.Changes = append(s.Changes, a.changes[c.changes])
+	}
+	c.res.Changes = append(c.res.Changes, s.Changes...)
 }
 
 // note adds the second's iterations to the run's.

@@ -17,8 +17,9 @@ type scenario struct {
 	plan      loadgen.Plan
 	service   time.Duration // of one exchange; some take 50 times as long
 	failEvery int
-	interrupt time.Duration // 0 is never
-	cut       time.Duration // 0 is never
+	interrupt time.Duration    // 0 is never
+	cut       time.Duration    // 0 is never
+	changes   []loadgen.Change // At is when they are asked for
 }
 
 func drawScenario(t *rapid.T) scenario {
@@ -40,6 +41,15 @@ func drawScenario(t *rapid.T) scenario {
 	}
 	if rapid.Bool().Draw(t, "cuts") {
 		s.cut = 1 + ms("cut", 5000)
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "changes") {
+		ch := loadgen.Change{At: 1 + ms("changeAt", 5000)}
+		if rapid.Bool().Draw(t, "changesUsers") {
+			ch.Users, ch.SpawnRate = new(rapid.IntRange(0, 30).Draw(t, "toUsers")), float64(rapid.IntRange(0, 20).Draw(t, "spawn"))
+		} else {
+			ch.Rate = new(float64(rapid.IntRange(0, 100).Draw(t, "toRate")))
+		}
+		s.changes = append(s.changes, ch)
 	}
 	for i := range rapid.IntRange(1, 3).Draw(t, "phases") {
 		ph := loadgen.Phase{Name: fmt.Sprint("phase", i), For: 100*time.Millisecond + ms("for", 2000)}
@@ -79,12 +89,17 @@ func (s scenario) run(t *testing.T) (wrong []string) {
 		if s.cut > 0 {
 			time.AfterFunc(s.cut, func() { close(cut) })
 		}
+		var control loadgen.Control
+		for _, ch := range s.changes {
+			// Most are refused: the phase has the other model, or the run is over.
+			time.AfterFunc(ch.At, func() { _, _ = control.Change(ch) })
+		}
 		var counts loadgen.Counts
 		var iterations loadgen.Iterations
 		var weight float64
 		res, err := loadgen.Attack(ctx, s.plan, loadgen.Options{
 			Timer: loadgen.RuntimeTimer,
-			Cut:   cut,
+			Cut:   cut, Control: &control,
 			NewClient: func() loadgen.Client {
 				return interruptible{
 					closed: make(chan struct{}),

@@ -16,6 +16,7 @@ const (
 	arrival               // of the open model
 	turn                  // of a user
 	nextStep              // of an iteration after its pause
+	loadChanges           // by Options.Control
 )
 
 type event struct {
@@ -109,18 +110,24 @@ type group struct {
 	load      *Load     // nil: that of the phase
 	seed      uint64
 	firstUser int // number of its first user
+	planned   int // most users that the plan has of it
 	users     []*user
 	turns     Users  // of the current phase; zero in the open model
 	pacer     Pacer  // of the current phase; nil in the closed model
 	span      span   // the current phase's
 	n         uint64 // iterations, of the open model
+
+	// What the load was changed to; nil is the plan's.
+	climb *climb
+	rate  *float64
 }
 
 type user struct {
 	number  int
 	index   int // within its group
 	turns   uint64
-	waiting bool // a turn of it is scheduled, or an iteration of it runs
+	waiting bool          // a turn of it is scheduled, or an iteration of it runs
+	rested  time.Duration // when its last pause ends
 	it      iteration
 }
 
@@ -163,7 +170,8 @@ func buildGroups(p *Plan) []*group {
 	first := 0
 	for _, g := range groups {
 		g.firstUser = first
-		first += g.mostUsers(p)
+		g.planned = g.mostUsers(p)
+		first += g.planned
 	}
 	return groups
 }
@@ -212,13 +220,13 @@ func (a *attack) enter(g *group, i int) {
 	load := g.loadOf(ph)
 	g.span, g.pacer, g.turns = sp, nil, Users{}
 	if load.Rate != nil {
-		g.pacer = NewPacer(*load.Rate, ph.For, load.Arrivals, mix(g.seed^uint64(i+1)))
+		g.pacer = NewPacer(g.rateIn(load), ph.For, load.Arrivals, mix(g.seed^uint64(i+1)))
 		a.scheduleArrival(g)
 	}
 	if load.Users == nil {
 		return
 	}
-	g.turns = NewUsers(*load.Users, ph.For)
+	g.turns = g.usersIn(load, sp)
 	for u := len(g.users); u < g.turns.Len(); u++ {
 		g.users = append(g.users, &user{number: g.firstUser + u, index: u})
 	}
@@ -276,6 +284,8 @@ func (a *attack) take() (t task, more bool) {
 			t = a.turn(e)
 		case nextStep:
 			t = task{iteration: e.it, due: e.due, phase: a.phaseAt(e.due)}
+		case loadChanges:
+			a.apply(&a.changes[e.index])
 		}
 		if t.iteration != nil {
 			a.inFlight++
@@ -392,5 +402,6 @@ func (a *attack) nextTurn(it *iteration, done time.Duration) {
 	default:
 		due += th.Draw(a.userSeed(u), u.turns)
 	}
+	u.rested = due
 	a.scheduleTurn(it.group, u, due)
 }

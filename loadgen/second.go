@@ -87,6 +87,7 @@ type Second struct {
 	Series     []Series      // steps with any activity
 	Iterations Iterations    // in this second; InFlightAtEnd is the state at End
 	Kept       []Exchange    // kept of this second
+	Changes    []Change      // of the load, that took effect in it
 	Self       SelfSample
 }
 
@@ -116,6 +117,7 @@ type Result struct {
 	InFlight   []InFlightRequest // at the end
 	Seconds    int
 	Thresholds []ThresholdResult
+	Changes    []Change // of the load, in order
 	Phases     []PhaseResult
 	Stopped    StopReason
 	Self       SelfSample

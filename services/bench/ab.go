@@ -234,7 +234,7 @@ func checkArms(ctx context.Context, cfg *ABConfig) error {
 		if !stands {
 			continue
 		}
-		if err := dialOnce(ctx, arm.URL); err != nil {
+		if err := dialOnce(ctx, arm.URL, nil); err != nil {
 			return fmt.Errorf("%s: %w: start the service, or give another URL", arm.URL, err)
 		}
 	}

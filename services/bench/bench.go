@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -69,6 +70,11 @@ type Config struct {
 	// Via, when set, is given the base URL of a bundled target and returns the
 	// one that the load goes to: that of a proxy in between.
 	Via func(target string) (string, error)
+	// Control, if any, changes the load while it runs.
+	Control *loadgen.Control
+	// Guard, if any, is asked before a connection to the target is opened, for
+	// the address that its name led to.
+	Guard func(netip.AddrPort) error
 	// OnStart is told once everything stands and the load is about to begin.
 	OnStart func(Started)
 	// OnProgress is told every second, and may take its time.
@@ -175,7 +181,7 @@ func prepare(ctx context.Context, cfg Config) (*run, error) {
 		return nil, err
 	}
 	if !bundled {
-		if err := reachable(ctx, r.plan.Target); err != nil {
+		if err := reachable(ctx, r.plan.Target, r.Guard); err != nil {
 			return nil, err
 		}
 	}
@@ -331,13 +337,15 @@ func (r *run) attack(ctx context.Context, attack attacker) (*loadgen.Result, err
 		OnBegin:  r.exporter.Begin,
 		OnSecond: r.second,
 		Cut:      r.Cut,
+		Control:  r.Control,
+		Guard:    r.Guard,
 	})
 }
 
 func (r *run) started() Started {
 	s := Started{
 		ID: r.ID, Dir: r.Dir, Target: r.plan.Target, Bundled: r.child != nil,
-		OTLP: r.signals.OTLP, GRPC: r.signals.GRPC, Profiles: r.signals.Profiles, Plan: r.plan,
+		OTLP: r.signals.OTLP, GRPC: r.signals.GRPC, Profiles: r.signals.Profiles, Plan: r.plan.Redacted(),
 		TargetProcs: r.doc.Environment.TargetProcs, Reference: r.doc.Environment.Reference, Faults: r.Faults.String(),
 	}
 	if r.child != nil {
@@ -479,8 +487,8 @@ func (r *run) document(bundled bool) archive.Document {
 }
 
 // reachable asks for the target's attention before anything else is set up.
-func reachable(ctx context.Context, target string) error {
-	if err := dialOnce(ctx, target); err != nil {
+func reachable(ctx context.Context, target string, guard func(netip.AddrPort) error) error {
+	if err := dialOnce(ctx, target, guard); err != nil {
 		return fmt.Errorf("target %s: %w: start the service, or name another by -H", target, err)
 	}
 	return nil

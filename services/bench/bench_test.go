@@ -168,7 +168,7 @@ func TestATargetThatDoesNotAnswerIsNamed(t *testing.T) {
 	}
 	target := "http://" + l.Addr().String()
 	_ = l.Close()
-	err = reachable(context.Background(), target)
+	err = reachable(context.Background(), target, nil)
 	if err == nil || err.Error() != "target "+target+": connect: connection refused: start the service, or name another by -H" {
 		t.Errorf("%v", err)
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -71,8 +72,23 @@ func fingerprint(d *archive.Document) compare.Fingerprint {
 	return compare.Fingerprint{
 		CPU: e.CPU, Cores: e.Cores, Memory: e.Memory, OS: e.OS + "/" + e.Arch, Kernel: e.Kernel,
 		GoVersion: e.GoVersion, Build: e.Version, Procs: e.Procs, TargetProcs: e.TargetProcs, Bundled: e.Bundled,
-		Plan: compare.PlanHash(&d.Plan), Target: e.Target,
+		Plan: planOf(d), Target: e.Target,
 	}
+}
+
+// planOf tells loads apart that were changed while they ran: what was asked
+// for is not what was brought.
+func planOf(d *archive.Document) string {
+	hash := compare.PlanHash(&d.Plan)
+	for _, ch := range d.Changes {
+		hash += fmt.Sprintf(", changed at %.1f s to ", ch.At)
+		if ch.Rate != nil {
+			hash += fmt.Sprintf("%g/s", *ch.Rate)
+		} else if ch.Users != nil {
+			hash += fmt.Sprintf("%d users", *ch.Users)
+		}
+	}
+	return hash
 }
 
 // blocks turns a run's seconds into what is compared.

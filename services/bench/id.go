@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"time"
+
+	"github.com/taillight-load/taillight/loadgen"
 )
 
 // NewID mints a run id: UTC time and 4 hex digits.
@@ -43,15 +46,15 @@ func newToken() string { return rand.Text() }
 const dialWait = 5 * time.Second
 
 // Await waits until the target accepts connections, at most for the time
-// given. When ctx ends before, the error is ErrInterrupted.
-func Await(ctx context.Context, target string, wait time.Duration) error {
+// given. Guard is Config's. When ctx ends before, the error is ErrInterrupted.
+func Await(ctx context.Context, target string, wait time.Duration, guard func(netip.AddrPort) error) error {
 	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := dialOnce(ctx, target)
+		err := dialOnce(ctx, target, guard)
 		if err == nil {
 			return nil
 		}
@@ -66,7 +69,7 @@ func Await(ctx context.Context, target string, wait time.Duration) error {
 	}
 }
 
-func dialOnce(ctx context.Context, target string) error {
+func dialOnce(ctx context.Context, target string, guard func(netip.AddrPort) error) error {
 	u, err := url.Parse(target)
 	if err != nil {
 		return err
@@ -75,7 +78,7 @@ func dialOnce(ctx context.Context, target string) error {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	d := net.Dialer{Timeout: dialWait}
+	d := net.Dialer{Timeout: dialWait, Control: loadgen.GuardDial(guard)}
 	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		return plain(err)

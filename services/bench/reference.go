@@ -26,7 +26,7 @@ func (r *run) reference(ctx context.Context) error {
 	r.stage(fmt.Sprintf("measuring the target alone: %d iterations in a row, %s at most", referenceRequests, referenceWait))
 	ctx, cancel := context.WithTimeout(ctx, referenceWait)
 	defer cancel()
-	mean, n, err := loadgen.Reference(ctx, r.plan, loadgen.Options{RunID: r.ID, IDs: r.ids}, referenceRequests)
+	mean, n, err := loadgen.Reference(ctx, r.plan, loadgen.Options{RunID: r.ID, IDs: r.ids, Guard: r.Guard}, referenceRequests)
 	if err != nil {
 		return err
 	}

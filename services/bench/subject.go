@@ -92,7 +92,7 @@ func (s *subject) stands(ctx context.Context) error {
 	late := time.NewTimer(startWait)
 	defer late.Stop()
 	for {
-		if dialOnce(ctx, "http://"+s.addr) == nil {
+		if dialOnce(ctx, "http://"+s.addr, nil) == nil {
 			return nil
 		}
 		select {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -20,7 +21,8 @@ type Progress struct {
 	LagP99         time.Duration  // same
 	Counts         loadgen.Counts // since the start
 	Errors         map[loadgen.ErrorClass]int64
-	TargetCPU      float64 // cores; -1 while unknown
+	TargetCPU      float64          // cores; -1 while unknown
+	Changes        []archive.Change `json:",omitempty"` // of the load, that took effect in the last second
 }
 
 // watched is how many seconds the live percentiles look back: one is too few
@@ -63,6 +65,9 @@ func (w *watch) second(s loadgen.Second, store *signal.Store) Progress {
 	}
 	if d := s.End - s.Start; d > 0 {
 		p.Rate = float64(now.Completed) / d.Seconds()
+	}
+	for _, ch := range s.Changes {
+		p.Changes = append(p.Changes, archive.ChangeOf(w.plan, ch))
 	}
 	if s.Phase >= 0 {
 		p.Phase = w.plan.Phases[s.Phase].Name

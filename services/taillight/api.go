@@ -1,27 +1,24 @@
 package main
 
 import (
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
-	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/plan"
 	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
-// order is what a client asks serve to run.
+// order is what a client asks serve to run: a plan, or a form.
 type order struct {
-	Plan     loadgen.Plan `json:"plan"`
+	Plan     loadgen.Plan `json:"plan,omitzero"` // or a form
 	ID       string       `json:"id,omitempty"`
 	NoFlight bool         `json:"no_flight,omitempty"`
+	form
 }
 
 // accepted answers an order, and says which run is in its way.
@@ -34,9 +31,9 @@ type accepted struct {
 const maxOrder = 4 << 20
 
 // api serves the runs of r: anybody who reaches the page may read them, and
-// only a process on the same machine, or one that knows the token, may start
-// and stop them.
-func api(r *runner, token string) http.Handler {
+// only a process on the same machine, or one that knows the token, may start,
+// change and stop them.
+func api(r *runner, g *gate) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+names.PathRuns, func(w http.ResponseWriter, _ *http.Request) {
 		runs := r.listed.read(r.o.runs)
@@ -49,56 +46,12 @@ func api(r *runner, token string) http.Handler {
 		reply(w, http.StatusOK, runs)
 	})
 	mux.HandleFunc("GET "+names.PathRuns+"/{id}/events", r.follow)
-	guarded := func(do http.HandlerFunc) http.Handler {
-		return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-			if status, err := admitted(q, token); err != nil {
-				reply(w, status, accepted{Error: err.Error()})
-				return
-			}
-			do(w, q)
-		}))
-	}
-	mux.Handle("POST "+names.PathRuns, guarded(r.order))
-	mux.Handle("POST "+names.PathRuns+"/{id}/stop", guarded(r.interrupt))
+	mux.HandleFunc("GET /api/tests", r.tests(g))
+	r.registerArtefacts(mux)
+	mux.Handle("POST "+names.PathRuns, g.guarded(r.order))
+	mux.Handle("POST "+names.PathRuns+"/{id}/load", g.guarded(r.changeLoad))
+	mux.Handle("POST "+names.PathRuns+"/{id}/stop", g.guarded(r.interrupt))
 	return mux
-}
-
-// admitted refuses who may not start or stop a run. A page in a browser cannot
-// send this content type to another origin without being asked first, and a
-// name that leads here by rebinding is not that of this machine.
-func admitted(q *http.Request, token string) (status int, err error) {
-	if kind, _, err := mime.ParseMediaType(q.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return http.StatusUnsupportedMediaType, errors.New("send application/json")
-	}
-	if given, ok := strings.CutPrefix(q.Header.Get("Authorization"), "Bearer "); ok {
-		if token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1 {
-			return 0, nil
-		}
-		return http.StatusForbidden, fmt.Errorf("the token is not that of %s", names.EnvServeToken)
-	}
-	host, _, err := net.SplitHostPort(q.Host)
-	if err != nil {
-		host = q.Host
-	}
-	named, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	if host != "localhost" && (err != nil || !named.IsLoopback()) {
-		return http.StatusMisdirectedRequest, fmt.Errorf("host %q is not this machine: call it 127.0.0.1", q.Host)
-	}
-	if from, err := netip.ParseAddrPort(q.RemoteAddr); err != nil || !from.Addr().Unmap().IsLoopback() || passedOn(q.Header) {
-		return http.StatusForbidden, fmt.Errorf("only processes on the machine of serve start runs (docker compose exec taillight taillight run …), or those that know %s", names.EnvServeToken)
-	}
-	return 0, nil
-}
-
-// passedOn reports whether a proxy says that it asks for somebody else, who is
-// not on this machine because the proxy is.
-func passedOn(h http.Header) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
-		if h.Get(name) != "" {
-			return true
-		}
-	}
-	return false
 }
 
 // order starts a run: 201 with its id, 409 with that of the run in its way.
@@ -128,14 +81,36 @@ func (r *runner) order(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
+// fill makes a plan of an order's form.
+func (r *runner) fill(o *order) error {
+	if o.form.empty() {
+		return nil
+	}
+	if len(o.Plan.Phases)+len(o.Plan.Journeys) > 0 {
+		return errors.New("a plan and a form together: send one of them")
+	}
+	var transport plan.TransportOverrides
+	if r.o.flags != nil {
+		if err := r.o.transportOverrides(&transport); err != nil {
+			return err
+		}
+	}
+	p, err := o.form.plan(transport)
+	if err != nil {
+		return err
+	}
+	o.Plan = *p
+	return nil
+}
+
 // configured is the run of an order. Whom it loads is serve's to say.
 func (r *runner) configured(o *order) (bench.Config, error) {
-	host := strings.TrimSuffix(r.o.host, "/")
-	if o.Plan.Target != "" && o.Plan.Target != host {
-		if host == "" {
-			return bench.Config{}, fmt.Errorf("this serve loads the bundled target only: to load %s start it with -H %s", o.Plan.Target, o.Plan.Target)
-		}
-		return bench.Config{}, fmt.Errorf("this serve loads %s only: leave -H out, or start it with -H %s", host, o.Plan.Target)
+	if err := r.fill(o); err != nil {
+		return bench.Config{}, err
+	}
+	host, err := r.o.target(o.Plan.Target)
+	if err != nil {
+		return bench.Config{}, err
 	}
 	if o.ID != "" {
 		if err := bench.CheckID(o.ID); err != nil {
@@ -148,6 +123,9 @@ func (r *runner) configured(o *order) (bench.Config, error) {
 		whole.Target = "http://127.0.0.1:1" // of the right form; the bundled one's own comes later
 	}
 	if err := whole.Check(); err != nil {
+		return bench.Config{}, err
+	}
+	if err := r.o.checkAllowed(&whole); err != nil {
 		return bench.Config{}, err
 	}
 	cfg := r.o.config(r.w, o.Plan)

@@ -62,26 +62,35 @@ type compared struct {
 }
 
 func compareRuns(w *world, o *compareOptions, dirA, dirB string) error {
-	a, err := openComparable(dirA)
+	out, err := compareDirs(dirA, dirB, o.force)
 	if err != nil {
 		return err
+	}
+	if err := o.emit(w, out, func(f io.Writer, s style) { printCompared(f, out, s) }, func(f io.Writer) { markdownCompared(f, out) }); err != nil {
+		return err
+	}
+	return exitError(out.Exit)
+}
+
+// compareDirs sets two runs side by side.
+func compareDirs(dirA, dirB string, force bool) (*compared, error) {
+	a, err := openComparable(dirA)
+	if err != nil {
+		return nil, err
 	}
 	b, err := openComparable(dirB)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	out := compared{Exit: exitUndecided}
-	if m := compare.Mismatches(a.Fingerprint, b.Fingerprint); compare.Unlike(m) && !o.force {
+	out := &compared{Exit: exitUndecided}
+	if m := compare.Mismatches(a.Fingerprint, b.Fingerprint); compare.Unlike(m) && !force {
 		out.Comparison, out.Refused = &compare.Comparison{Mismatches: m}, true
 		out.Claim = "unlike runs: a difference of their results may be the doing of what they differ in; --force compares them all the same"
 	} else {
 		out.Comparison = compare.Runs(a, b)
 		out.Claim = out.Comparison.Claim()
 	}
-	if err := o.emit(w, out, func(f io.Writer, s style) { printCompared(f, &out, s) }, func(f io.Writer) { markdownCompared(f, &out) }); err != nil {
-		return err
-	}
-	return exitError(out.Exit)
+	return out, nil
 }
 
 // emit writes a comparison in the forms that were asked for.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -23,8 +22,8 @@ type listedRun struct {
 	Ended     time.Time      `json:"ended"` // zero while it goes on, or when it was killed
 	Running   bool           `json:"running"`
 	Target    string         `json:"target"`     // URL
-	Users     float64        `json:"users"`      // the most that the plan has at once; 0 is none
-	AskedRate float64        `json:"rate"`       // the largest that the plan has, of iterations per second; 0 is none
+	Users     float64        `json:"users"`      // the most that it was to have at once; 0 is none
+	AskedRate float64        `json:"rate"`       // the largest that it was to have, of iterations per second; 0 is none
 	Planned   int64          `json:"planned"`    // requests
 	Sent      int64          `json:"sent"`       // requests
 	Completed int64          `json:"completed"`  // requests that were answered OK
@@ -94,30 +93,18 @@ func (r readRun) same(info fs.FileInfo) bool {
 
 func listed(id string, d *archive.Document) listedRun {
 	t, l := &d.Totals, &d.Latency.Response
-	users, rate := asked(&d.Plan)
+	users, rate := heaviest(&d.Plan)
+	for _, c := range d.Changes {
+		if c.Users != nil {
+			users = max(users, float64(*c.Users))
+		}
+		if c.Rate != nil {
+			rate = max(rate, *c.Rate)
+		}
+	}
 	return listedRun{
 		ID: id, Name: d.Name, Verdict: d.Verdict, Reason: d.Reason, Started: d.Started, Ended: d.Ended, Target: d.Plan.Target, Users: users, AskedRate: rate,
 		Planned: t.Planned, Sent: t.Sent, Completed: t.Completed, Failed: t.Failed, Unsent: t.Unsent, Rate: t.Rate,
 		N: l.N, P50: l.P50, P95: l.P95, P99: l.P99, Tier: d.Signals.Tier,
 	}
-}
-
-// asked returns the most users and the largest rate that a plan has at once,
-// those of journeys with a load of their own included.
-func asked(p *loadgen.Plan) (users, rate float64) {
-	most := func(r *loadgen.Ramp) float64 {
-		if r == nil {
-			return 0
-		}
-		return max(r.From, r.To)
-	}
-	for _, phase := range p.Phases {
-		users, rate = max(users, most(phase.Users)), max(rate, most(phase.Rate))
-	}
-	for _, j := range p.Journeys {
-		if j.Load != nil {
-			users, rate = users+most(j.Load.Users), rate+most(j.Load.Rate)
-		}
-	}
-	return users, rate
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/telemetry/archive"
 )
 
 // A run is listed with its figures, is read again when its document changed and
@@ -82,17 +83,14 @@ func TestListing(t *testing.T) {
 	}
 }
 
-func TestAsked(t *testing.T) {
-	p := &loadgen.Plan{
-		Phases: []loadgen.Phase{
-			{Load: loadgen.Load{Users: &loadgen.Ramp{From: 0, To: 50}}},
-			{Load: loadgen.Load{Users: &loadgen.Ramp{From: 30, To: 10}}},
-			{},
-			{Load: loadgen.Load{Rate: &loadgen.Ramp{From: 100, To: 400}}},
-		},
-		Journeys: []loadgen.Journey{{Load: &loadgen.Load{Users: loadgen.Constant(2)}}, {}},
+// What a run was to have counts with what it was told while it ran.
+func TestListedChanges(t *testing.T) {
+	ten, forty, rate := 10, 40, 250.0
+	d := &archive.Document{
+		Plan:    loadgen.Plan{Phases: []loadgen.Phase{{Load: loadgen.Load{Users: loadgen.Constant(30)}}}},
+		Changes: []archive.Change{{Users: &forty}, {Users: &ten}, {Rate: &rate}},
 	}
-	if users, rate := asked(p); users != 52 || rate != 400 {
-		t.Errorf("%g users and %g/s, want 52 and 400", users, rate)
+	if r := listed("one", d); r.Users != 40 || r.AskedRate != 250 {
+		t.Errorf("%g users and %g/s, want 40 and 250", r.Users, r.AskedRate)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -22,11 +23,13 @@ type runner struct {
 	signals *bench.Signals
 	late    <-chan struct{} // closed when serve can wait no longer
 	listed  listing         // of o.runs
+	gateway netip.Addr      // that of the gate
 
 	owned sync.WaitGroup
 	mu    sync.Mutex
-	jobs  []*job // the last ones, the newest at the end
-	ends  bool   // no more are begun
+	jobs  []*job     // the last ones, the newest at the end
+	heavy sync.Mutex // of what takes processors without being a run
+	ends  bool       // no more are begun
 }
 
 // keptJobs is how many runs' events can still be read.
@@ -37,6 +40,9 @@ type job struct {
 	id   string
 	stop func() // interrupts it; a second time cuts its waits short
 	done chan struct{}
+
+	plan    loadgen.Plan
+	control loadgen.Control // of its load
 
 	mu      sync.Mutex
 	events  []event       // all but what mostEvents leaves out, oldest first
@@ -61,6 +67,7 @@ const (
 	eventStart    = "start"    // bench.Started
 	eventProgress = "progress" // bench.Progress
 	eventStage    = "stage"    // a string
+	eventChange   = "change"   // archive.Change
 	eventEnd      = "end"      // ended; the last one
 )
 
@@ -102,7 +109,7 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 	if r.ends || r.ctx.Err() != nil {
 		return nil, errors.New("serve is about to end")
 	}
-	j := &job{id: cfg.ID, done: make(chan struct{}), changed: make(chan struct{})}
+	j := &job{id: cfg.ID, plan: cfg.Plan, done: make(chan struct{}), changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(r.ctx)
 	cut := make(chan struct{})
 	cutNow := sync.OnceFunc(func() { close(cut) })
@@ -113,6 +120,7 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 		cancel()
 	}
 	cfg.Signals, cfg.Cut = r.signals, cut
+	cfg.Control, cfg.Guard = &j.control, refuseLinkLocal
 	r.jobs = append(r.jobs, j)
 	r.jobs = r.jobs[max(0, len(r.jobs)-keptJobs):]
 	r.owned.Go(func() {
@@ -134,7 +142,13 @@ func (r *runner) run(ctx context.Context, j *job, cfg bench.Config) {
 	defer close(j.done)
 	d := newDisplay(r.w.stdout, style{})
 	cfg.OnStart = func(s bench.Started) { d.start(s); j.tell(eventStart, s) }
-	cfg.OnProgress = func(p bench.Progress) { d.progress(p); j.tell(eventProgress, p) }
+	cfg.OnProgress = func(p bench.Progress) {
+		d.progress(p)
+		for _, ch := range p.Changes {
+			j.tell(eventChange, ch)
+		}
+		j.tell(eventProgress, p)
+	}
 	cfg.OnStage = func(what string) { j.tell(eventStage, what) }
 	out, err := bench.Run(ctx, cfg)
 	switch {
@@ -171,6 +185,20 @@ func (r *runner) find(id string) *job {
 		}
 	}
 	return nil
+}
+
+// running returns the id of the run that goes on, "" when none does.
+func (r *runner) running() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.jobs); n > 0 {
+		select {
+		case <-r.jobs[n-1].done:
+		default:
+			return r.jobs[n-1].id
+		}
+	}
+	return ""
 }
 
 // goesOn reports whether a run is this serve's and not done.
@@ -222,7 +250,7 @@ func (r *runner) autorun(p *loadgen.Plan) error {
 	if p == nil {
 		return nil
 	}
-	if err := bench.Await(r.ctx, p.Target, r.o.wait); err != nil {
+	if err := bench.Await(r.ctx, p.Target, r.o.wait, refuseLinkLocal); err != nil {
 		return err
 	}
 	for {

@@ -18,6 +18,7 @@ import (
 
 type serveOptions struct {
 	planOptions
+	allowOptions
 	web, otlp, grpc, profiles string
 	autorun                   string
 	wait                      time.Duration
@@ -41,6 +42,7 @@ func serveCommand(w *world) *cobra.Command {
 	f.StringVar(&o.profiles, "profiles", "127.0.0.1:4040", "`HOST:PORT` that receives profiles as Pyroscope does")
 	f.StringVar(&o.autorun, "autorun", "", "`PLAN` to run on start: a built-in test or a file")
 	f.DurationVar(&o.wait, "wait", 2*time.Minute, "how long to wait for the host before --autorun gives up")
+	o.registerAllowed(f)
 	o.register(f)
 	return cmd
 }
@@ -57,6 +59,10 @@ const (
 
 func serve(ctx context.Context, w *world, o *serveOptions) error {
 	if err := o.checkForwards(); err != nil {
+		return err
+	}
+	gateway, err := o.publisher()
+	if err != nil {
 		return err
 	}
 	p, err := o.autorunPlan()
@@ -85,13 +91,10 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 	}
 	cut, release := cutInTime(ctx, byHand)
 	defer release()
-	r := &runner{ctx: ctx, w: w, o: o, signals: signals, late: cut}
+	r := &runner{ctx: ctx, w: w, o: o, signals: signals, late: cut, gateway: gateway}
 	defer r.end()
 	token, _ := w.getenv(names.EnvServeToken)
-	srv := &http.Server{
-		Handler: runsPage(r, token), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-	}
+	srv := newServer(runsPage(r, token))
 	fmt.Fprintf(w.stdout, "page      http://%s\nOTLP      %s\ngRPC      %s\nprofiles  %s\n", web.Addr(), signals.OTLP, signals.GRPC, signals.Profiles)
 	var owned sync.WaitGroup
 	defer owned.Wait()
@@ -159,13 +162,12 @@ func (o *serveOptions) autorunPlan() (*loadgen.Plan, error) {
 // runsPage lists the runs in a directory and serves their files, which it only
 // reads, and the API that starts runs.
 func runsPage(r *runner, token string) http.Handler {
-	dir := r.o.runs
 	mux := http.NewServeMux()
-	runs := api(r, token)
-	mux.Handle(names.PathRuns, runs)
-	mux.Handle(names.PathRuns+"/", runs)
+	g := newGate(r.o, token, r.gateway)
+	runs := api(r, g)
+	mux.Handle("/api/", runs)
+	mux.Handle("GET /runs/{id}/{file...}", runs)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /{$}", consolePage(r))
-	mux.Handle("GET /runs/", http.StripPrefix("/runs/", http.FileServer(http.Dir(dir))))
-	return mux
+	return g.protect(mux)
 }

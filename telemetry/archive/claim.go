@@ -125,6 +125,7 @@ func unclaim(lock *os.File) error {
 // writeDocument replaces run.json: readers see the old one or the new one,
 // whole, whatever happens in between.
 func writeDocument(dir string, d Document) error {
+	d.Plan = d.Plan.Redacted() // directories of runs are sent around
 	data, err := encodeDocument(d)
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(dir, documentFile), err)

@@ -32,6 +32,7 @@ type Document struct {
 	Silent      []signal.Silent           `json:"silent"`
 	Signals     Signals                   `json:"signals"`
 	Capacity    *Capacity                 `json:"capacity,omitempty"` // of a search for the limit
+	Changes     []Change                  `json:"changes,omitempty"`  // of the load, while it ran
 	Stopped     loadgen.StopReason        `json:"stopped"`
 	Reason      string                    `json:"reason"` // the verdict in one sentence
 	Verdict     signal.Verdict            `json:"verdict"`
@@ -216,6 +217,7 @@ type Second struct {
 	CPU        int64              `json:"cpu_ns"`       // generator, since the run's start
 	Throttled  int64              `json:"throttled_ns"` // generator, since the run's start
 	Iterations loadgen.Iterations `json:"iterations"`
+	Changes    []Change           `json:"changes,omitempty"` // of the load, that took effect in it
 	Steps      []SecondStep       `json:"steps"`
 }
 

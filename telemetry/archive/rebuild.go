@@ -87,6 +87,9 @@ func (r *Run) result(root *os.Root) (result *loadgen.Result, strays int, err err
 		Thresholds: r.Thresholds, Stopped: r.Stopped,
 	}
 	names := namesOf(&r.Plan)
+	if result.Changes, err = names.loadChanges(r.Changes); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", documentFile, err)
+	}
 	for _, p := range r.Phases {
 		result.Phases = append(result.Phases, loadgen.PhaseResult{
 			Start: seconds(p.Start), End: seconds(p.End),
@@ -222,6 +225,10 @@ func (r *Run) rebuild(root *os.Root) error {
 	r.Ended = r.Started.Add(time.Duration(last.End))
 	r.Totals.Iterations = r.iterations()
 	r.Phases = r.phasesUntil(time.Duration(last.End))
+	r.Changes = nil
+	for i := range r.Seconds {
+		r.Changes = append(r.Changes, r.Seconds[i].Changes...)
+	}
 	result, strays, err := r.result(root)
 	if err != nil {
 		return err

@@ -17,6 +17,10 @@ func (n planNames) second(s loadgen.Second) (Second, error) {
 		Iterations: s.Iterations,
 		Steps:      make([]SecondStep, 0, len(s.Series)),
 	}
+	var err error
+	if line.Changes, err = n.changes(s.Changes); err != nil {
+		return line, err
+	}
 	if s.Phase >= 0 {
 		name, err := nameAt("phase", n.phases, s.Phase)
 		if err != nil {
@@ -95,6 +99,10 @@ func (n planNames) loadSecond(s *Second) (loadgen.Second, error) {
 		Phase: -1, Users: s.Users, InFlight: s.InFlight,
 		Iterations: s.Iterations,
 		Self:       loadgen.SelfSample{CPU: time.Duration(s.CPU), Throttled: time.Duration(s.Throttled)},
+	}
+	var err error
+	if out.Changes, err = n.loadChanges(s.Changes); err != nil {
+		return out, err
 	}
 	if s.Phase != "" {
 		i, err := indexOf("phase", n.phases, s.Phase)

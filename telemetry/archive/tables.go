@@ -62,6 +62,10 @@ func (d *Document) Tabulate(result *loadgen.Result, kept []loadgen.Exchange) {
 	d.Ended = d.Started.Add(result.Elapsed)
 	d.Thresholds = result.Thresholds
 	d.Stopped = result.Stopped
+	d.Changes = nil
+	for _, ch := range result.Changes {
+		d.Changes = append(d.Changes, ChangeOf(&result.Plan, ch))
+	}
 	names := namesOf(&result.Plan)
 	whole := phasesTime(result)
 

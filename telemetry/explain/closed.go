@@ -26,7 +26,7 @@ const (
 func cappedByUsers(f *facts) ([]signal.Finding, string) {
 	phase, users := f.mostUsers()
 	if phase < 0 {
-		return nil, "no phase holds a constant number of users"
+		return nil, "no phase holds a constant number of users" + f.changes()
 	}
 	rate, why := f.closedRate(phase)
 	if why != "" {
@@ -104,8 +104,9 @@ func (f *facts) capped(phase string, users, rate, bound float64, solo, think mea
 // (of equals, the last): if those did not reach the limit, fewer did not.
 func (f *facts) mostUsers() (phase int, users float64) {
 	phase = -1
-	for i, p := range f.result.Plan.Phases {
-		if p.Users == nil || p.Users.From != p.Users.To || !(p.Users.To > 0) || i >= len(f.result.Phases) {
+	for i := range f.result.Plan.Phases {
+		p, changed := f.result.LoadOf(i)
+		if changed || p.Users == nil || p.Users.From != p.Users.To || !(p.Users.To > 0) || i >= len(f.result.Phases) {
 			continue
 		}
 		r := f.result.Phases[i]

@@ -72,11 +72,14 @@ func (f *facts) connectionsNeeded() int64 {
 // plannedUsers returns the most users that phase i asks for. Users are counted
 // once a second, which misses a crowd that comes and goes within one.
 func (f *facts) plannedUsers(i int) int {
-	p := &f.result.Plan
-	if i >= len(p.Phases) || p.Phases[i].Users == nil {
+	if i >= len(f.result.Plan.Phases) {
 		return 0
 	}
-	return int(math.Ceil(p.Phases[i].Users.Max()))
+	load, changed := f.result.LoadOf(i)
+	if changed || load.Users == nil {
+		return 0 // of a load that was changed, what was counted has to do
+	}
+	return int(math.Ceil(load.Users.Max()))
 }
 
 // arrives reports whether phase i, or a journey with a load of its own, is

@@ -67,7 +67,10 @@ func (f *facts) unsteady(i int) string {
 	if i >= len(f.result.Plan.Phases) {
 		return "there is no such phase"
 	}
-	p := &f.result.Plan.Phases[i]
+	p, changed := f.result.LoadOf(i)
+	if changed {
+		return fmt.Sprintf("the load of phase %s was changed while it ran", f.phase(i))
+	}
 	for _, r := range []*loadgen.Ramp{p.Users, p.Rate} {
 		if r != nil && r.From == r.To && r.To > 0 {
 			return ""
@@ -78,7 +81,7 @@ func (f *facts) unsteady(i int) string {
 
 // longest returns the steady phase with most blocks.
 func (f *facts) longest() (phase int, blocks []block, why string) {
-	why = "there is no phase of constant load"
+	why = "there is no phase of constant load" + f.changes()
 	for i := range f.result.Phases {
 		b, reason := f.steadyBlocks(i)
 		if len(b) > len(blocks) {

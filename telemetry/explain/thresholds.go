@@ -43,6 +43,7 @@ func (f *facts) threshold(t loadgen.ThresholdResult) signal.Finding {
 		}
 	}
 	j := f.judge(t)
+	j.warnings = append(j.warnings, f.unequal(t.Threshold)...)
 	unit := metricUnit(t.Metric)
 	finding := signal.Finding{
 		Title: "Threshold met: " + t.Text, Severity: signal.Info, Confidence: signal.Certain, Warnings: j.warnings,

@@ -13,6 +13,7 @@ import (
 // has not failed, and one that nobody finished has not even that.
 func Verdict(in Input) (verdict signal.Verdict, reason string) {
 	f := gather(in)
+	defer func() { reason += f.changes() }()
 	bad := graded(in.Validity, loadgen.Invalid)
 	failed := f.failedThresholds()
 	switch {
