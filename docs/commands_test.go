@@ -38,6 +38,7 @@ type run struct {
 	slow   bool   // takes seconds of load: only with -slow
 	home   bool   // in the repository, not in a scratch folder with taillight on PATH
 	prints string // pattern that its output must match
+	retry  bool   // again until it does: what it asks of a server is not so yet
 	// until makes it a server: once its output matches prints it is
 	// interrupted, and must end by itself.
 	until bool
@@ -82,14 +83,24 @@ func commands() []command {
 		{line: "taillight run stress --fault lock=20ms:2% --fault stall=300ms:every=10s", run: &run{slow: true, prints: `report\.html`}},
 		{line: "taillight target --fault lock=20ms:2%", run: &run{until: true, prints: `"addr":"127\.0\.0\.1:\d+"`}},
 		{line: "taillight target", run: &run{until: true, prints: `"addr":"127\.0\.0\.1:\d+"`}},
+		// Of one serve, in this order.
+		{line: "curl -sS http://127.0.0.1:8089/api/tests", run: &run{slow: true, prints: `"may_start":true`}},
+		{line: `curl -sS --json '{"test":"stress","users":10,"spawn_rate":10,"id":"evening"}' http://127.0.0.1:8089/api/runs`, run: &run{slow: true, prints: `\{"id":"evening"\}`}},
+		{line: `curl -sS --json '{"users":40,"spawn_rate":10}' http://127.0.0.1:8089/api/runs/evening/load`, run: &run{slow: true, retry: true, prints: `"at_s":.*"users":40`}},
+		{line: "curl -sS http://127.0.0.1:8089/api/runs/evening", run: &run{slow: true, retry: true, prints: `"changes":\[\{"at_s":.*"users":40`}},
+		{line: "curl -sS --json '{}' http://127.0.0.1:8089/api/runs/evening/stop", run: &run{slow: true, prints: `\{"id":"evening"\}`}},
+		{line: "curl -sS http://127.0.0.1:8089/api/runs/evening/files", run: &run{slow: true, retry: true, prints: `report\.html`}},
+		{line: "curl -sS -o evening.zip http://127.0.0.1:8089/api/runs/evening/archive.zip", run: &run{slow: true}},
+		{line: "curl -sS 'http://127.0.0.1:8089/api/compare?a=evening&b=morning'", run: &run{slow: true, prints: `no such run: morning`}},
 		{line: "taillight serve", run: &run{until: true, prints: `(?s)page .*127\.0\.0\.1:\d+.*profiles`}},
 	}
 }
 
 // What the documents write where a reader puts his own, and the test too.
 const (
-	exampleRun  = "runs/20261123-153012-7f3a"
-	exampleHost = "http://127.0.0.1:8000"
+	exampleRun   = "runs/20261123-153012-7f3a"
+	exampleHost  = "http://127.0.0.1:8000"
+	exampleServe = "http://127.0.0.1:8089"
 )
 
 // TestCommands holds that every command in the documents is run by something,
@@ -155,6 +166,8 @@ func composeConfig(t *testing.T) {
 type workshop struct {
 	dir string
 	env []string
+	// served is the address of a serve of the test's own.
+	served func() string
 }
 
 func newWorkshop(t *testing.T, files map[string][]string) workshop {
@@ -169,12 +182,16 @@ func newWorkshop(t *testing.T, files map[string][]string) workshop {
 	if !testing.Short() {
 		output(t, "go", "build", "-o", bin+string(filepath.Separator), "./services/taillight")
 	}
-	return workshop{dir: dir, env: append(os.Environ(),
+	w := workshop{dir: dir, env: append(os.Environ(),
 		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"GOBIN="+filepath.Join(dir, "gobin"),
 		// The usual ports may be somebody else's.
 		"TAILLIGHT_ADDR=127.0.0.1:0", "TAILLIGHT_WEB=127.0.0.1:0", "TAILLIGHT_OTLP=127.0.0.1:0", "TAILLIGHT_PROFILES=127.0.0.1:0",
 	)}
+	w.served = sync.OnceValue(func() string {
+		return "http://" + w.background(t, "taillight serve --otlp-grpc 127.0.0.1:0 --runs served", `page +http://(\S+)`)
+	})
+	return w
 }
 
 // start starts a command line; what it prints goes to out. The caller waits.
@@ -199,6 +216,9 @@ func (w workshop) execute(t *testing.T, c command) {
 	if strings.Contains(c.line, exampleHost) {
 		c.line = strings.ReplaceAll(c.line, exampleHost, w.target(t))
 	}
+	if strings.Contains(c.line, exampleServe) {
+		c.line = strings.ReplaceAll(c.line, exampleServe, w.served())
+	}
 	if strings.Contains(c.line, exampleRun) {
 		made, err := filepath.Glob(filepath.Join(w.dir, "runs", "*"))
 		if err != nil || len(made) == 0 {
@@ -211,6 +231,9 @@ func (w workshop) execute(t *testing.T, c command) {
 		return
 	}
 	out, err := w.once(t, c)
+	for deadline := time.Now().Add(time.Minute); err != nil && c.run.retry && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		out, err = w.once(t, c)
+	}
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.Exited() && invalid.MatchString(out):
@@ -267,8 +290,15 @@ func (w workshop) serve(t *testing.T, c command) {
 // and returns its URL.
 func (w workshop) target(t *testing.T) string {
 	t.Helper()
-	c := command{line: "taillight target --addr 127.0.0.1:0", run: &run{}}
-	address := regexp.MustCompile(`"addr":\s*"([^"]+)"`)
+	return "http://" + w.background(t, "taillight target --addr 127.0.0.1:0", `"addr":\s*"([^"]+)"`)
+}
+
+// background starts a server for the length of the test and returns the
+// address that it prints.
+func (w workshop) background(t *testing.T, line, prints string) string {
+	t.Helper()
+	c := command{line: line, run: &run{}}
+	address := regexp.MustCompile(prints)
 	out := transcript{want: address, seen: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	p, err := w.start(ctx, c, &out)
@@ -282,7 +312,7 @@ func (w workshop) target(t *testing.T) string {
 	})
 	select {
 	case <-out.seen:
-		return "http://" + address.FindStringSubmatch(out.String())[1]
+		return address.FindStringSubmatch(out.String())[1]
 	case <-time.After(30 * time.Second):
 		t.Fatalf("%s prints no address:\n%s", c.line, out.String())
 		return ""

@@ -247,6 +247,9 @@ func pack(z *zip.Writer, dir *os.Root, id string, a *artefact, plain bool) error
 	return err
 }
 
+// compareWait bounds a comparison and its answer.
+const compareWait = 5 * time.Minute
+
 // compareStored sets two stored runs side by side.
 func (r *runner) compareStored(w http.ResponseWriter, q *http.Request) {
 	a, b := q.FormValue("a"), q.FormValue("b")
@@ -275,6 +278,8 @@ func (r *runner) compareStored(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	defer r.heavy.Unlock()
+	// Long runs take their time to read. A writer without deadlines has none to move.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(compareWait))
 	out, err := compareDirs(filepath.Join(r.o.runs, a), filepath.Join(r.o.runs, b), q.FormValue("force") == "true")
 	if err != nil {
 		reply(w, http.StatusConflict, accepted{Error: err.Error()})

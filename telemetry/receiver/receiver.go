@@ -23,7 +23,9 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -126,11 +128,24 @@ func (rc *Receiver) admit(w http.ResponseWriter, r *http.Request) *refusal {
 	if err := rc.origins.Check(r); err != nil {
 		return refuse(http.StatusForbidden, ReasonOrigin, "a web page may not send telemetry from another origin: %v", err)
 	}
+	if r.Header.Get("Origin") != "" && rebound(r.Host) {
+		return refuse(http.StatusMisdirectedRequest, ReasonOrigin, "a web page may send telemetry to an address or to localhost, not to %q, which may have been led here", r.Host)
+	}
 	if !rc.authorized(r.Header.Get) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		return unauthorized()
 	}
 	return nil
+}
+
+// rebound reports whether a Host is a name that anybody's DNS could lead here:
+// to a browser a page of that name is then of this receiver's own origin.
+func rebound(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err != nil && !strings.EqualFold(host, "localhost")
 }
 
 func unauthorized() *refusal {

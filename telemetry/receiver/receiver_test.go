@@ -301,3 +301,31 @@ func TestPagesOfOthersAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// A page whose name was led to this machine is of the receiver's own origin to
+// the browser. Senders that are no browser call it by any name.
+func TestThreatPagesUnderAReboundName(t *testing.T) {
+	for _, c := range []struct {
+		host, origin string
+		want         int
+	}{
+		{"evil.example:4318", "http://evil.example:4318", 421},
+		{"evil.example", "http://evil.example", 421},
+		{"taillight:4318", "", 200},
+		{"127.0.0.1:4318", "http://127.0.0.1:4318", 200},
+		{"localhost:4318", "http://localhost:4318", 200},
+		{"[::1]:4318", "http://[::1]:4318", 200},
+	} {
+		rc, _ := newReceiver(receiver.Options{})
+		r := httptest.NewRequest(http.MethodPost, "/v1/traces", strings.NewReader("{}"))
+		r.Host = c.host
+		r.Header.Set("Content-Type", jsonType)
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		w := httptest.NewRecorder()
+		if rc.ServeHTTP(w, r); w.Code != c.want {
+			t.Errorf("%+v: %d %s", c, w.Code, w.Body)
+		}
+	}
+}
