@@ -67,7 +67,7 @@
   T.problem = function (holder, text) {
     if (!text) { holder.hidden = true; holder.textContent = ''; return; }
     const [first, ...rest] = String(text).split('\n');
-    T.fill(holder, el('p', { class: 'mark no' }, first), rest.length > 0 && el('pre', null, rest.join('\n')));
+    T.fill(holder, el('p', { class: 'mark no' }, first), rest.length > 0 && el('pre', { tabindex: '0' }, rest.join('\n')));
     holder.hidden = false;
   };
 

@@ -102,7 +102,7 @@ async function wrongPlan(page) {
 async function start(page, test, load) {
   await page.selectOption('#test', test);
   for (const [id, value] of Object.entries(load)) await page.fill('#' + id, value);
-  await page.keyboard.press('Enter');
+  await page.locator('#run_time').press('Enter');
   await page.waitForSelector('.hero.running', { timeout: patience });
 }
 
