@@ -13,7 +13,7 @@
     { key: 'name', label: 'Name', sort: (r) => r.name.toLowerCase(), cell: name },
     { key: 'verdict', label: 'Verdict', sort: (r) => r.verdict, cell: (r) => (r.running ? el('span', { class: 'mark on' }, 'Running') : T.verdict(r.verdict)) },
     { key: 'load', label: 'Load', sort: (r) => r.users || r.rate, cell: load, number: true, down: true },
-    { key: 'planned', label: 'Requests', sort: (r) => r.planned, cell: (r) => [T.number(r.planned), el('small', null, T.rate(r.rate_per_s))], number: true, down: true },
+    { key: 'planned', label: 'Requests', sort: (r) => r.planned, cell: (r) => (r.running ? '–' : [T.number(r.planned), el('small', null, T.rate(r.rate_per_s))]), number: true, down: true },
     { key: 'failed', label: 'Failed', sort: lost, cell: failed, number: true, down: true },
     Object.assign(percentile('p50_s'), { label: 'p50', down: true }),
     Object.assign(percentile('p95_s'), { label: 'p95', down: true }),
@@ -24,7 +24,7 @@
   function lost(r) { return (r.failed || 0) + (r.unsent || 0); }
 
   function failed(r) {
-    if (!lost(r)) return T.number(r.failed);
+    if (!lost(r)) return r.running ? '–' : T.number(r.failed);
     return [el('span', { class: 'bad' }, T.number(r.failed)), el('small', null, r.unsent ? T.count(r.unsent) + ' unsent' : T.percent(r.failed / r.planned))];
   }
 
