@@ -68,15 +68,10 @@ func execute(w io.Writer, v view, sheets, programs []string, more string) error 
 	if err != nil {
 		return err
 	}
-	style, err := join(sheets)
+	style, err := styled(sheets)
 	if err != nil {
 		return err
 	}
-	font, err := assets.ReadFile("assets/vendor/inter.woff2")
-	if err != nil {
-		return err
-	}
-	style = strings.Replace(style, "url(inter.woff2)", "url(data:font/woff2;base64,"+base64.StdEncoding.EncodeToString(font)+")", 1)
 	script, err := join(programs)
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ const maxOrder = 4 << 20
 func api(r *runner, g *gate) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+names.PathRuns, func(w http.ResponseWriter, _ *http.Request) {
-		runs := listRuns(r.o.runs)
+		runs := r.listed.read(r.o.runs)
 		if runs == nil {
 			runs = []listedRun{}
 		}

@@ -12,10 +12,11 @@ import (
 	"github.com/taillight-load/taillight/loadgen/plan"
 )
 
-// form is a run in Locust's words: a built-in test, and what is to be
-// different about it.
+// form is a run in Locust's words: a built-in test or the text of a plan, and
+// what is to be different about it.
 type form struct {
 	Test       string    `json:"test,omitempty"`
+	YAML       string    `json:"yaml,omitempty"`
 	Users      *int      `json:"users,omitempty"`
 	SpawnRate  *float64  `json:"spawn_rate,omitempty"` // users per second; 0 is all at once
 	Rate       *float64  `json:"rate,omitempty"`       // iterations per second
@@ -39,17 +40,14 @@ func (t *runTime) UnmarshalJSON(data []byte) error {
 }
 
 func (f *form) empty() bool {
-	return f.Test == "" && f.Users == nil && f.SpawnRate == nil && f.Rate == nil && f.RunTime == "" && f.Host == "" && f.Think == "" && f.Thresholds == nil
+	return f.Test == "" && f.YAML == "" && f.Users == nil && f.SpawnRate == nil && f.Rate == nil && f.RunTime == "" && f.Host == "" && f.Think == "" && f.Thresholds == nil
 }
 
 // plan is what the form asks for. Transport says how serve reaches its hosts.
 func (f *form) plan(transport plan.TransportOverrides) (*loadgen.Plan, error) {
-	if f.Test == "" {
-		return nil, errors.New("test: name a built-in one: " + builtinNames())
-	}
-	p, err := plan.Builtin(f.Test)
+	p, err := f.base()
 	if err != nil {
-		return nil, fmt.Errorf("test: %w", err)
+		return nil, err
 	}
 	over := plan.Overrides{Users: f.Users, SpawnRate: f.SpawnRate, Rate: f.Rate, Host: f.Host, Transport: transport}
 	if f.RunTime != "" {
@@ -81,6 +79,24 @@ func (f *form) plan(transport plan.TransportOverrides) (*loadgen.Plan, error) {
 		return nil, errors.New(inForm(err.Error()))
 	}
 	return out, nil
+}
+
+// base is the plan that the form changes. What is wrong with a text is told as
+// on the command line: file:line:column, the line and a caret.
+func (f *form) base() (*loadgen.Plan, error) {
+	switch {
+	case f.Test != "" && f.YAML != "":
+		return nil, errors.New("test and yaml exclude each other: send one of them")
+	case f.YAML != "":
+		return plan.Parse("plan.yaml", []byte(f.YAML))
+	case f.Test == "":
+		return nil, errors.New("test: name a built-in one: " + builtinNames())
+	}
+	p, err := plan.Builtin(f.Test)
+	if err != nil {
+		return nil, fmt.Errorf("test: %w", err)
+	}
+	return p, nil
 }
 
 // inForm names a form's fields where the command line has flags.

@@ -23,6 +23,7 @@ type runner struct {
 	o       *serveOptions
 	signals *bench.Signals
 	late    <-chan struct{} // closed when serve can wait no longer
+	listed  listing         // of o.runs
 	gateway netip.Addr      // that of the gate
 
 	owned sync.WaitGroup

@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +13,6 @@ import (
 
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/services/bench"
-	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
@@ -167,74 +162,15 @@ func (o *serveOptions) autorunPlan() (*loadgen.Plan, error) {
 // runsPage lists the runs in a directory and serves their files, which it only
 // reads, and the API that starts runs.
 func runsPage(r *runner, token string) http.Handler {
-	dir := r.o.runs
 	mux := http.NewServeMux()
 	g := newGate(r.o, token, r.gateway)
 	runs := api(r, g)
 	mux.Handle("/api/", runs)
 	mux.Handle("GET /runs/{id}/{file...}", runs)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", pagePolicy+"; style-src 'unsafe-inline'")
-		// A reader that is gone is no error of ours.
-		_ = runsTemplate.Execute(w, listRuns(dir))
-	})
+	mux.Handle("GET /{$}", consolePage(r))
 	live := livePage(r, true)
 	mux.Handle("GET /runs/{id}/live", live)
 	mux.Handle("GET /runs/{id}/live/", live)
 	return g.protect(mux)
 }
-
-type listedRun struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
-	Verdict   string    `json:"verdict"`
-	Reason    string    `json:"reason"`
-	Started   time.Time `json:"started"`
-	Ended     time.Time `json:"ended"` // zero while it goes on, or when it was killed
-	Running   bool      `json:"running"`
-	Rate      float64   `json:"rate_per_s"` // of OK answers
-	P99       string    `json:"-"`
-	HasReport bool      `json:"report"`
-}
-
-// listRuns returns the runs in dir, newest first. What cannot be read as a run
-// is left out.
-func listRuns(dir string) []listedRun {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
-	var out []listedRun
-	for _, e := range entries {
-		doc, err := archive.ReadDocument(filepath.Join(dir, e.Name()))
-		if err != nil {
-			continue
-		}
-		_, err = os.Stat(filepath.Join(dir, e.Name(), "report.html"))
-		out = append(out, listedRun{
-			ID: e.Name(), Name: doc.Name, Verdict: string(doc.Verdict), Reason: doc.Reason, Started: doc.Started, Ended: doc.Ended,
-			Rate: doc.Totals.Rate, P99: ms(doc.Latency.Response.P99), HasReport: err == nil,
-		})
-	}
-	slices.SortFunc(out, func(a, b listedRun) int { return b.Started.Compare(a.Started) })
-	return out
-}
-
-//nolint:gochecknoglobals // parsed once, never changed
-var runsTemplate = template.Must(template.New("runs").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>Taillight runs</title>
-<style>
-:root{color-scheme:light dark}
-body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
-h1{font-size:1.4rem} table{border-collapse:collapse;width:100%} th,td{padding:.4rem .6rem;text-align:left;border-bottom:1px solid #8884;vertical-align:top}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums} .pass{color:#1a7f37} .fail,.invalid{color:#cf222e} .aborted{color:#9a6700}
-@media (prefers-color-scheme:dark){.pass{color:#3fb950}.fail,.invalid{color:#ff7b72}.aborted{color:#d29922}}
-</style>
-<h1>Taillight runs</h1>
-{{if .}}<table><thead><tr><th>Run</th><th>Plan</th><th>Verdict</th><th class="n">OK/s</th><th class="n">p99 ms</th><th>In one sentence</th></tr></thead><tbody>
-{{range .}}<tr><td>{{if .HasReport}}<a href="/runs/{{.ID}}/report.html">{{.ID}}</a>{{else}}{{.ID}}{{end}}</td><td>{{.Name}}</td><td class="{{.Verdict}}">{{.Verdict}}</td><td class="n">{{printf "%.1f" .Rate}}</td><td class="n">{{.P99}}</td><td>{{.Reason}}</td></tr>
-{{end}}</tbody></table>{{else}}<p>No run yet. Start one with <code>taillight run load -H http://…</code> or <code>--autorun load</code>; it appears here when it ends.</p>{{end}}
-`))

@@ -1,0 +1,69 @@
+'use strict';
+// The way to the server: JSON requests to the origin of the page, and the
+// events of a run.
+(function (T) {
+  /**
+   * An answer that is none: status 0 when the server did not answer at all.
+   * @param {string} message
+   * @param {number} status
+   * @param {string=} id  of the run in the way
+   */
+  function Refused(message, status, id) {
+    const e = new Error(message);
+    return Object.assign(e, { status, id: id || '' });
+  }
+
+  /**
+   * Asks the server.
+   * @param {string} method
+   * @param {string} path
+   * @param {Object=} body  sent as JSON
+   * @returns {Promise<any>}
+   */
+  T.api = async function (method, path, body) {
+    const headers = body === undefined ? {} : { 'Content-Type': 'application/json' };
+    if (T.kept.token) headers.Authorization = 'Bearer ' + T.kept.token;
+    let answer;
+    try {
+      answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: 'no-store', credentials: 'omit' });
+    } catch (e) {
+      throw Refused('taillight serve does not answer: is it still running?', 0);
+    }
+    let said = null;
+    try { said = await answer.json(); } catch (e) { /* no JSON: the status has to do */ }
+    if (!answer.ok) throw Refused((said && said.error) || 'the server answered ' + answer.status, answer.status, said && said.id);
+    return said;
+  };
+
+  T.path = (id) => '/api/runs/' + encodeURIComponent(id);
+  T.file = (id, name) => '/runs/' + encodeURIComponent(id) + '/' + name.split('/').map(encodeURIComponent).join('/');
+
+  /**
+   * Follows a run to its end. What was told before is told again, also after a
+   * connection was lost, so begin must forget.
+   * @param {string} id
+   * @param {{begin: function, lost: function, event: function(string, any)}} on
+   * @returns {EventSource}
+   */
+  T.follow = function (id, on) {
+    const source = new EventSource(T.path(id) + '/events');
+    source.onopen = () => on.begin();
+    source.onerror = () => on.lost(source.readyState === EventSource.CLOSED);
+    for (const kind of ['start', 'progress', 'stage', 'change', 'end']) {
+      source.addEventListener(kind, (e) => {
+        if (kind === 'end') source.close();
+        on.event(kind, JSON.parse(e.data));
+      });
+    }
+    return source;
+  };
+
+  /** Takes a token from the address, where nobody but this page reads it. */
+  T.tokenFromAddress = function () {
+    const given = /^#token=(.+)$/.exec(location.hash);
+    if (!given) return;
+    T.kept.token = decodeURIComponent(given[1]);
+    T.keep();
+    history.replaceState(null, '', location.pathname + location.search);
+  };
+})(window.Taillight);
