@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/taillight-load/taillight/telemetry/explain"
 	"github.com/taillight-load/taillight/telemetry/flame"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -46,12 +45,21 @@ type node struct {
 	Ratio       []float64  `json:"r,omitempty"` // B/A, at least, at most; none when not tested
 }
 
-func (m *model) addDifference(d *explain.CPUDifference) {
-	if d == nil {
-		return
+// phased is a difference of profiles with the names of its two sides.
+type phased struct {
+	service, a, b string
+	*flame.Difference
+}
+
+func (m *model) addDifference(d *phased) {
+	if d.Difference != nil {
+		m.end.Difference = m.differenceOf(d)
 	}
+}
+
+func (m *model) differenceOf(d *phased) *difference {
 	out := &difference{
-		Service: clip(d.Service, 80), Baseline: d.Baseline, Peak: d.Peak, A: sideOf(d.A), B: sideOf(d.B),
+		Service: clip(d.service, 80), Baseline: d.a, Peak: d.b, A: sideOf(d.A), B: sideOf(d.B),
 		Global: d.Global, Detectable: bounded(d.Detectable), Frames: []signal.Frame{}, Nodes: []node{}, Deepest: []int{},
 	}
 	keep := kept(d.Difference)
@@ -79,7 +87,7 @@ func (m *model) addDifference(d *explain.CPUDifference) {
 	if left := len(d.Nodes) - len(out.Nodes); left > 0 {
 		m.end.Cut = append(m.end.Cut, fmt.Sprintf("%d of %d call paths of the CPU comparison, the smallest", left, len(d.Nodes)))
 	}
-	m.end.Difference = out
+	return out
 }
 
 func (d *difference) frame(f signal.Frame, known map[signal.Frame]int) int {

@@ -102,6 +102,8 @@ type end struct {
 	Calls      []signal.Call     `json:"calls"`
 	Cohorts    []*explain.Cohort `json:"cohorts"` // most extra time first
 	Difference *difference       `json:"difference,omitempty"`
+	Probes     []probe           `json:"probes,omitempty"`   // of a search for the limit
+	Compared   *compared         `json:"compared,omitempty"` // of a comparison, which has nothing else
 	Files      []file            `json:"files"`
 	Lost       []string          `json:"lost"` // what could not be read
 	Cut        []string          `json:"cut"`  // what was left out of the page

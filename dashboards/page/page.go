@@ -53,7 +53,7 @@ func write(w io.Writer, run *archive.Run, explained explain.Output, each interva
 	if err != nil {
 		return fmt.Errorf("report of run %s: %w", run.ID, err)
 	}
-	if err := render(w, m, events); err != nil {
+	if err := render(w, viewOf(m, events), scripts()); err != nil {
 		return fmt.Errorf("report of run %s: %w", run.ID, err)
 	}
 	return nil

@@ -58,6 +58,11 @@ func TestSample(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for name, report := range map[string][]byte{"search": write(t, makeSearch()), "compared-runs": writeComparison(t, twoRuns(t)), "compared-pairs": writeComparison(t, pairsOf(t))} {
+		if err := os.WriteFile(filepath.Join(*sampleDir, name+".html"), report, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // events returns the JSON lines embedded in a report.

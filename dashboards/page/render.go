@@ -11,20 +11,26 @@ import (
 	"strings"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/compare"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-//go:embed page.tmpl assets
+//go:embed page.tmpl comparison.tmpl assets
 var assets embed.FS
 
 // scripts returns the page's scripts in the order in which they are joined:
 // each may use what stands before it.
 func scripts() []string {
 	return []string{
-		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "validity.js", "load.js",
+		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "capacity.js", "validity.js", "load.js",
 		"latency.js", "errors.js", "slow.js", "exchanges.js", "waterfall.js", "timeline.js", "flame.js", "flameview.js", "difference.js", "cpu.js",
 		"target.js", "rules.js", "main.js",
 	}
+}
+
+// comparisonScripts are those of a comparison.
+func comparisonScripts() []string {
+	return []string{"vendor/uplot.js", "base.js", "feed.js", "charts.js", "references.js", "validity.js", "flame.js", "flameview.js", "difference.js", "sides.js", "forest.js", "compared.js"}
 }
 
 func styles() []string { return []string{"vendor/uplot.css", "page.css", "parts.css", "slow.css"} }
@@ -35,15 +41,28 @@ type view struct {
 	Policy   string
 	Style    template.CSS
 	Script   template.JS
-	Events   template.HTML
+	Events   string // base64
 	Document *archive.Document
 	Started  string
 	Top      []signal.Finding
+	Compared *Comparison // nil of a run's report
 }
 
+func viewOf(m *model, events string) view {
+	d := &m.end.Document
+	return view{
+		Title: fmt.Sprintf("%s: %s, %s", d.Name, d.Verdict, d.ID), Events: events,
+		Document: d, Started: d.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Top: d.Findings,
+	}
+}
+
+// Packed is what the template writes as it is: base64 alone.
+func (v view) Packed() template.HTML { return template.HTML(v.Events) }
+
 // render writes the page around encoded events.
-func render(w io.Writer, m *model, events string) error {
-	t, err := template.New("page.tmpl").Funcs(template.FuncMap{"duration": duration, "percent": percent}).ParseFS(assets, "page.tmpl")
+func render(w io.Writer, v view, scripts []string) error {
+	t, err := template.New("page.tmpl").Funcs(template.FuncMap{"duration": duration, "percent": percent, "change": compare.Change}).
+		ParseFS(assets, "page.tmpl", "comparison.tmpl")
 	if err != nil {
 		return err
 	}
@@ -56,17 +75,11 @@ func render(w io.Writer, m *model, events string) error {
 		return err
 	}
 	style = strings.Replace(style, "url(inter.woff2)", "url(data:font/woff2;base64,"+base64.StdEncoding.EncodeToString(font)+")", 1)
-	script, err := join(scripts())
+	script, err := join(scripts)
 	if err != nil {
 		return err
 	}
-	d := &m.end.Document
-	v := view{
-		Title: fmt.Sprintf("%s: %s, %s", d.Name, d.Verdict, d.ID), Policy: policy(style, script),
-		Style: template.CSS(style), Script: template.JS(script), // our own assets, whole
-		Events:   template.HTML(events), // base64
-		Document: d, Started: d.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Top: d.Findings,
-	}
+	v.Policy, v.Style, v.Script = policy(style, script), template.CSS(style), template.JS(script) // our own assets, whole
 	var page bytes.Buffer
 	if err := t.Execute(&page, v); err != nil {
 		return err

@@ -27,7 +27,8 @@
    * @param {HTMLElement} parent
    * @param {{title: string, id: string=, note: string=, label: string, x: number[], lines: Line[], format: function,
    *   tick: function=, log: boolean=, range: number[]=, height: number=, time: boolean=, xTicks: function=,
-   *   xFormat: function=, xRange: number[]=, xName: string=, paint: function=, click: function=, hover: function=, late: boolean=, extra: Node=}} o
+   *   xFormat: function=, xRange: number[]=, xName: string=, paint: function=, click: function=, hover: function=, late: boolean=, extra: Node=,
+   *   key: function(string, number): ?string=, moved: function(number): ?string=}} o  key takes other keys with the point, moved a new point; what they return is said
    */
   T.chart = function (parent, o) {
     if (o.time !== false) o.xRange = T.span();
@@ -238,12 +239,19 @@
     holder.addEventListener('keydown', (e) => {
       const last = chart.o.x.length - 1;
       const move = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -1e9, End: 1e9 }[e.key];
-      if (move === undefined || last < 0) return;
+      if (last < 0 || e.altKey || e.ctrlKey || e.metaKey) return;
+      if (move === undefined) {
+        const text = chart.o.key ? chart.o.key(e.key, Math.max(idx, 0)) : null;
+        if (text === null || text === undefined) return;
+        e.preventDefault();
+        voice.textContent = text;
+        return;
+      }
       e.preventDefault();
       idx = Math.min(last, Math.max(0, idx + move));
       const u = chart.plot;
       u.setCursor({ left: u.valToPos(chart.o.x[idx], 'x'), top: 10 });
-      voice.textContent = chart.at.textContent + ': ' + chart.o.lines.map((l, i) => l.label + ' ' + chart.buttons[i].textContent).join(', ');
+      voice.textContent = chart.at.textContent + ': ' + chart.o.lines.map((l, i) => l.label + ' ' + chart.buttons[i].textContent).join(', ') + (chart.o.moved ? '. ' + chart.o.moved(idx) : '');
     });
     holder.addEventListener('blur', () => { idx = -1; });
   }

@@ -89,11 +89,6 @@
     return out;
   }
 
-  T.place = (f) => (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : '');
-
-  /** A function's name as a button that searches it, with its family and place. */
-  T.functionCell = (f, go) => el('span', { class: 'fn' }, el('button', { type: 'button', title: f.function, onclick: go }, T.shortName(f.function)), el('small', null, T.family(f) + T.place(f)));
-
   function top(p) {
     const set = p.stacks, all = set.value, each = (ns) => (p.requests >= 1 ? T.duration(ns / 1e9 / p.requests) : '–');
     const find = (name) => () => { view.graph.search(name); document.getElementById('flame-search').scrollIntoView({ block: 'center', behavior: T.motion() }); };

@@ -1,15 +1,19 @@
 'use strict';
-// CPU per request at the peak against the baseline, call path by call path:
+// CPU per request of one side against another's, call path by call path:
 // coloured where it differs by more than chance.
 (function (T) {
   const el = T.el;
   const LEVELS = 4;
 
-  /** Draws the comparison, or why there is none. Returns the flame graph, or null. */
-  T.difference = function (holder) {
-    const d = T.state.end.difference;
+  /**
+   * Draws a comparison, or why there is none. Returns the flame graph, or null.
+   * @param {HTMLElement} holder
+   * @param {{d: ?Object, what: string, none: string, takes: string}=} o  the peak against the baseline of the run, if not given
+   */
+  T.difference = function (holder, o) {
+    const { d, what, none, takes } = o || { d: T.state.end.difference, what: 'peak against baseline', none: 'No baseline and no peak could be compared: ' + why(), takes: 'It takes two phases of some length at different loads, with CPU profiles of the target in both.' };
     if (!d) {
-      holder.append(T.empty('No baseline and no peak could be compared: ' + why() + '.', el('p', null, 'It takes two phases of some length at different loads, with CPU profiles of the target in both.')));
+      holder.append(T.empty(none.replace(/\.$/, '') + '.', el('p', null, takes)));
       return null;
     }
     const root = tree(d), most = Math.max(0, ...d.nodes.filter((n) => n.s).map((n) => Math.abs(n.c[1] - n.c[0])));
@@ -17,7 +21,7 @@
     const graph = {};
     if (d.deepest.length) holder.append(changes(d, root, graph));
     Object.assign(graph, T.flame(holder, {
-      root, frames: d.frames, meant: true, all: 'all CPU: ' + T.duration(d.a.cpu) + ' → ' + T.duration(d.b.cpu), label: 'Differential flame graph of CPU per request, peak against baseline',
+      root, frames: d.frames, meant: true, all: 'all CPU: ' + T.duration(d.a.cpu) + ' → ' + T.duration(d.b.cpu), label: 'Differential flame graph of CPU per request, ' + what,
       color: (n) => shade(n, most), ink: (n) => shade(n, most) + '-ink', lines: (n) => lines(d, n),
       found: (nodes) => T.duration(total(nodes, 0)) + ' → ' + T.duration(total(nodes, 1)) + ' per request',
       key: legend(most),

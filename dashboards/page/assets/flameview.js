@@ -183,4 +183,10 @@
       zoom(v, v.root);
     }
   }
+
+  /** Where a function stands, to follow its family. */
+  T.place = (f) => (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : '');
+
+  /** A function's name as a button that searches it, with its family and place. */
+  T.functionCell = (f, go) => el('span', { class: 'fn' }, el('button', { type: 'button', title: f.function, onclick: go }, T.shortName(f.function)), el('small', null, T.family(f) + T.place(f)));
 })(window.Taillight);

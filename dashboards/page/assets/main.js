@@ -4,9 +4,12 @@
   const el = T.el;
 
   const sections = [
-    ['verdict', 'Verdict', T.verdict], ['validity', 'Validity', T.validity], ['load', 'Load', T.load], ['latency', 'Latency', T.latency], ['errors', 'Errors', T.errors],
+    ['verdict', 'Verdict', T.verdict], ['capacity', 'Capacity', T.capacity], ['validity', 'Validity', T.validity], ['load', 'Load', T.load], ['latency', 'Latency', T.latency], ['errors', 'Errors', T.errors],
     ['slow', 'Slow requests', T.slow], ['exchanges', 'Exchanges', T.exchanges], ['cpu', 'Where the CPU went', T.cpu], ['target', 'Target', T.target], ['environment', 'Environment', T.environment], ['rules', 'Rules', T.rules], ['files', 'Files', T.files],
   ];
+
+  /** The sections of this run: only a search has a capacity. */
+  const shown = () => sections.filter(([id]) => id !== 'capacity' || T.state.end.document.capacity);
 
   T.motion = () => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth');
 
@@ -23,11 +26,11 @@
 
   function draw() {
     const app = document.getElementById('app'), main = el('main', { id: 'main', tabindex: '-1' });
-    const links = sections.map(([id, title]) => el('a', { href: '#' + id }, title));
+    const links = shown().map(([id, title]) => el('a', { href: '#' + id }, title));
     T.fill(app, el('a', { class: 'skip', href: '#main' }, 'Skip to the verdict'), T.header(), el('div', { class: 'frame' }, el('nav', { 'aria-label': 'Sections' }, links), main),
       el('footer', null, 'Times are ' + 'UTC; offsets count from the run’s start. Durations are of the generator’s monotonic clock. This file needs no network.'));
     app.hidden = false; // charts ask for the width of their place
-    for (const [id, title, render] of sections) {
+    for (const [id, title, render] of shown()) {
       const s = el('section', { id, 'aria-label': title }, id !== 'verdict' && el('h2', null, title));
       main.append(s);
       render(s);
@@ -43,10 +46,10 @@
     const seen = new Map();
     const watch = new IntersectionObserver((entries) => {
       for (const e of entries) seen.set(e.target.id, e.isIntersecting);
-      const now = sections.find(([id]) => seen.get(id));
+      const now = shown().find(([id]) => seen.get(id));
       links.forEach((a) => { if (now && a.hash === '#' + now[0]) a.setAttribute('aria-current', 'true'); else a.removeAttribute('aria-current'); });
     }, { rootMargin: '-15% 0px -70% 0px' });
-    for (const [id] of sections) watch.observe(document.getElementById(id));
+    for (const [id] of shown()) watch.observe(document.getElementById(id));
   }
 
   async function start() {
