@@ -85,12 +85,12 @@ func WriteComparison(w io.Writer, c Comparison) error {
 		t := c.Test
 		m.end.Compared.test(t)
 		m.config.Name, m.config.ID, m.config.Started = "ab", t.ID, t.Started.UTC()
-		if m.addDifference(&phased{"the service", "A", "B", t.CPU}); t.CPU == nil {
+		if m.addDifference(&phased{"The service", "A", "B", t.CPU}); t.CPU == nil {
 			m.end.Compared.CPUSilent = noCPU(t.CPUSilent)
 		}
 	case c.Runs != nil:
 		m.config.Name, m.config.ID = "compare", c.Runs.A.ID+" "+c.Runs.B.ID
-		if m.addDifference(&phased{"the service", "A", "B", c.Runs.CPU}); c.Runs.CPU == nil {
+		if m.addDifference(&phased{"The service", "A", "B", c.Runs.CPU}); c.Runs.CPU == nil {
 			m.end.Compared.CPUSilent = noCPU(c.Runs.CPUSilent)
 		}
 	default:

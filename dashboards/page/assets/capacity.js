@@ -61,7 +61,7 @@
 
   function chart(section, c) {
     const order = c.trials.map((t, i) => i).sort((a, b) => c.trials[a].rate_per_s - c.trials[b].rate_per_s);
-    const rows = order.map((i) => ({ t: c.trials[i], i, q: shown(c, i), m: (probeOf(i) || {}).median || { value: c.trials[i].p50 } }));
+    const rows = order.map((i) => ({ t: c.trials[i], i, q: shown(c, i), m: (probeOf(i) || /** @type {any} */ ({})).median || { value: c.trials[i].p50 } }));
     const values = rows.flatMap((r) => [r.q.value, r.q.lo, r.q.hi, r.m.value]).concat(c.limit_s || 0).filter((v) => v > 0);
     if (!values.length) {
       section.append(T.empty('No trial has an answer, so no latency can be drawn against the rate.'));
@@ -179,7 +179,7 @@
     const name = percentile(shown(c, 0).q);
     const head = ['Trial', 'Search', 'Verdict', 'Generator', 'Rate', 'Answered OK', 'In flight', 'p50', name + ', 95\u00a0% interval', 'Missed, 95\u00a0% interval', 'n planned'];
     return T.wide('Trials of the search', T.table(head, c.trials.map((t, i) => {
-      const p = probeOf(i) || {}, invalid = t.verdict === 'invalid';
+      const p = probeOf(i) || /** @type {any} */ ({}), invalid = t.verdict === 'invalid';
       return { cells: [t.phase, purposes[t.purpose] || t.purpose, verdict(t), grade(p),
         T.rate(t.rate_per_s), T.rate(t.achieved_per_s), Number(t.in_flight.toFixed(1)), p.n ? said({ value: p.median.value }) : T.duration(t.p50), said(shown(c, i)),
         invalid ? '–' : [T.percent(t.share), el('small', null, ' ' + T.percent(t.share_at_least) + ' to ' + T.percent(t.share_at_most))], T.count(t.planned)] };

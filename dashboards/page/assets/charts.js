@@ -8,27 +8,9 @@
   T.onRepaint(() => live.forEach((c) => c.plot.redraw(false)));
 
   /**
-   * @typedef {Object} Line
-   * @property {string} label
-   * @property {string} color     CSS variable
-   * @property {Array<?number>} data
-   * @property {number[]=} dash
-   * @property {number=} width
-   * @property {string=} fill     CSS variable
-   * @property {boolean=} hidden  at first
-   * @property {function=} paths
-   * @property {Array<?number>=} shown  what the legend says, when it is not data
-   * @property {function(number): string=} format
-   * @property {string=} total    what the legend says while nothing is pointed at
-   */
-
-  /**
-   * Draws a chart into parent.
-   * @param {HTMLElement} parent
-   * @param {{title: string, id: string=, note: string=, label: string, x: number[], lines: Line[], format: function,
-   *   tick: function=, log: boolean=, range: number[]=, height: number=, time: boolean=, xTicks: function=,
-   *   xFormat: function=, xRange: number[]=, xName: string=, paint: function=, click: function=, hover: function=, late: boolean=, extra: Node=,
-   *   key: function(string, number): ?string=, moved: function(number): ?string=}} o  key takes other keys with the point, moved a new point; what they return is said
+   * Draws a chart into parent. The legend of a line says its data, or what is
+   * shown of it; key takes keys other than the arrows' with the point, moved a
+   * new point, and what they return is said.
    */
   T.chart = function (parent, o) {
     if (o.time !== false) o.xRange = T.span();
@@ -108,7 +90,7 @@
   }
 
   function axes(o, time) {
-    const common = () => ({
+    const common = () => /** @type {any} */ ({
       stroke: () => T.color('--muted'),
       font: T.font(0.72),
       grid: { stroke: () => T.color('--grid'), width: 1 },
@@ -270,10 +252,8 @@
   }
 
   /**
-   * A table. Cells are text or nodes; a row may be {cells, class, id}.
-   * @param {Array<string|Node>} head
-   * @param {Array} rows
-   * @param {{numbers: number=, words: number=, caption: string=, class: string=}=} o  from column numbers on, cells are figures; from column words on, they are text again
+   * A table. Cells are text or nodes; a row may be {cells, class, id}. From
+   * column o.numbers on, cells are figures; from column o.words on, text again.
    */
   T.table = function (head, rows, o) {
     const from = o && o.numbers !== undefined ? o.numbers : head.length;
@@ -283,8 +263,8 @@
       o && o.caption && el('caption', null, o.caption),
       el('thead', null, el('tr', null, head.map((h, i) => (h === '' ? el('td') : el('th', { scope: 'col', class: cls(i) }, h))))),
       el('tbody', null, rows.map((r) => {
-        const cells = r.cells || r;
-        return el('tr', { class: r.class, id: r.id }, cells.map((c, i) => (i === 0
+        const row = Array.isArray(r) ? { cells: r } : r;
+        return el('tr', { class: row.class, id: row.id }, row.cells.map((c, i) => (i === 0
           ? el('th', { scope: 'row', class: cls(i) }, c)
           : el('td', { class: cls(i) }, c))));
       })));

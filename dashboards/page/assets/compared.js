@@ -9,8 +9,12 @@
   /** Scrolls to an element. */
   T.go = (e) => e.scrollIntoView({ block: 'start', behavior: T.motion() });
 
+  /** @returns {[string, string, Section][]} */
   function sections(c) {
-    const cpu = ['cpu', 'CPU per request', difference], verdict = ['verdict', 'Verdict', judged];
+    /** @type {[string, string, Section]} */
+    const cpu = ['cpu', 'CPU per request', difference];
+    /** @type {[string, string, Section]} */
+    const verdict = ['verdict', 'Verdict', judged];
     if (c.test) return [verdict, ['forest', 'Pairs', T.forest], ['effects', 'Measures', T.effects], cpu, ['arms', 'How it was made', T.arms]];
     if (c.refused) return [verdict, ['differs', 'What differs', T.differs]];
     return [verdict, ['sides', 'Side by side', T.sides], ['differs', 'What else differs', T.differs], ['shifts', 'Shift', T.shift], ['curves', 'Percentiles', T.overlaid], cpu];
@@ -26,11 +30,18 @@
   }
 
   function judged(section) {
-    const c = T.state.end.compared, [word, , mark] = look(c), dot = c.claim.search(/[.:;] /), first = dot > 0 ? c.claim.slice(0, dot) : c.claim;
+    const c = T.state.end.compared, [word, , mark] = look(c), [first, rest] = headline(c);
     const warnings = (c.test ? c.test.warnings : c.runs.warnings) || [];
     section.append(el('div', { class: 'hero' }, el('p', { class: 'word mark ' + mark }, word),
-      el('h1', { class: first.length > 110 ? 'long' : false }, capital(first) + '.'), dot > 0 && el('p', { class: 'rest' }, capital(c.claim.slice(dot + 2).replace(/\.?$/, '.'))),
-      el('p', { class: 'when' }, when(c))), warnings.map((w) => el('p', { class: 'warning' }, capital(w))));
+      el('h1', { class: first.length > 110 ? 'long' : false }, first), rest && el('p', { class: 'rest' }, rest),
+      el('p', { class: 'when' }, when(c))), ...warnings.map((w) => el('p', { class: 'warning' }, capital(w))));
+  }
+
+  /** The claim's head, and what follows: the figures of a test, the doubts of two runs. */
+  function headline(c) {
+    const cut = c.claim.search(c.test ? /(?<=\)): / : c.refused ? /: / : /\. /);
+    const end = (s) => s.replace(/\.?$/, '.');
+    return cut > 0 ? [end(c.test ? capital(c.claim.slice(0, cut)) : c.claim.slice(0, cut)), end(capital(c.claim.slice(cut + 2)))] : [end(c.claim), ''];
   }
 
   const capital = (s) => (s ? s[0].toUpperCase() + s.slice(1) : s);

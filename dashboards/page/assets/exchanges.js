@@ -99,14 +99,14 @@
     const open = view.open.has(x.n);
     const id = 'exchange-' + x.n;
     const toggle = el('button', { type: 'button', class: 'open', 'aria-expanded': String(open), 'aria-controls': id + '-detail' }, el('i', { 'aria-hidden': 'true' }), T.count(x.n));
-    const detail = el('tr', { class: 'detail', id: id + '-detail', hidden: !open }, el('td', { colspan: '8' }));
-    if (open) detail.firstChild.append(detailed(x));
+    const cell = el('td', { colspan: '8' }), detail = el('tr', { class: 'detail', id: id + '-detail', hidden: !open }, cell);
+    if (open) cell.append(detailed(x));
     const flip = () => {
       const now = !view.open.has(x.n);
       if (now) view.open.add(x.n); else view.open.delete(x.n);
       toggle.setAttribute('aria-expanded', String(now));
       detail.hidden = !now;
-      if (now && !detail.firstChild.childNodes.length) detail.firstChild.append(detailed(x));
+      if (now && !cell.childNodes.length) cell.append(detailed(x));
     };
     const row = el('tr', { id, class: x.error ? 'failed' : false, onclick: (e) => { if (!e.target.closest('a') && !getSelection().toString()) flip(); } },
       el('th', { scope: 'row' }, toggle), el('td', { class: 'n strong' }, T.duration(response(x))), el('td', { class: 'bar' }, T.componentBar(T.breakdown(x), x.done_ns - x.intended_ns)), el('td', { class: 'n' }, T.offset(x.intended_ns / 1e9)),
@@ -115,7 +115,7 @@
   }
 
   /** All parts of an exchange in order, lag first, in nanoseconds. */
-  T.partsOf = (x) => [['lag', x.sent_ns - x.intended_ns], ...T.timings.map((n, i) => [n, x.timings_ns[i]])];
+  T.partsOf = (x) => [['lag', x.sent_ns - x.intended_ns], ...T.timings.map((n, i) => /** @type {[string, number]} */ ([n, x.timings_ns[i]]))];
 
   /** All that is known of an exchange. */
   const detailed = (x) => el('div', null, T.waterfall(x), T.decomposition(x));
@@ -146,7 +146,7 @@
       view.shown = Math.max(view.shown, place + 1);
       draw();
     }
-    const row = found(), b = row.querySelector('button.open');
+    const row = found(), b = /** @type {HTMLButtonElement} */ (row.querySelector('button.open'));
     if (b.getAttribute('aria-expanded') !== 'true') b.click();
     b.focus({ preventScroll: true });
     if (part && part()) return;

@@ -3,6 +3,7 @@
 (function (T) {
   const el = T.el;
 
+  /** @type {[string, string, Section][]} */
   const sections = [
     ['verdict', 'Verdict', T.verdict], ['capacity', 'Capacity', T.capacity], ['validity', 'Validity', T.validity], ['load', 'Load', T.load], ['latency', 'Latency', T.latency], ['errors', 'Errors', T.errors],
     ['slow', 'Slow requests', T.slow], ['exchanges', 'Exchanges', T.exchanges], ['cpu', 'Where the CPU went', T.cpu], ['target', 'Target', T.target], ['environment', 'Environment', T.environment], ['rules', 'Rules', T.rules], ['files', 'Files', T.files],
@@ -20,7 +21,7 @@
   T.reveal = function (id) {
     const e = document.getElementById(id);
     for (let d = e && e.closest('details'); d; d = d.parentElement.closest('details')) d.open = true;
-    const own = e && e.querySelector(':scope > details[data-finding]');
+    const own = /** @type {?HTMLDetailsElement} */ (e && e.querySelector(':scope > details[data-finding]'));
     if (own) own.open = true;
   };
 

@@ -44,7 +44,7 @@
     }
     section.append(T.wide('What the runs differ in', T.table(['What', 'A', 'B', ''], list.map((m) => [m.what, m.a, m.b,
       m.unlike ? el('span', { class: 'mark no' }, 'unlike') : el('span', { class: 'mark off' }, 'differs')]))),
-      list.some((m) => m.unlike) && el('p', { class: 'note' }, 'With something unlike, a difference of the results may be its doing.'));
+      ...list.some((m) => m.unlike) ? [el('p', { class: 'note' }, 'With something unlike, a difference of the results may be its doing.')] : []);
   };
 
   /** The shift function: how much later B's answers came, decile by decile. */

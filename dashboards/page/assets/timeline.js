@@ -80,7 +80,7 @@
   /** Marks the line of code in an open exchange; false when it is not there. */
   T.markLine = function (n, line) {
     const detail = document.getElementById('exchange-' + n + '-detail');
-    const found = [...detail.querySelectorAll('[data-line]')].find((e) => e.dataset.line === line);
+    const found = [.../** @type {NodeListOf<HTMLElement>} */ (detail.querySelectorAll('[data-line]'))].find((e) => e.dataset.line === line);
     if (!found) return false;
     const d = found.querySelector('details');
     if (d) d.open = true;
