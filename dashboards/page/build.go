@@ -34,6 +34,7 @@ func build(run *archive.Run, explained explain.Output, each intervals) *model {
 	if d := explained.Difference; d != nil {
 		m.addDifference(&phased{d.Service, d.Baseline, d.Peak, d.Difference})
 	}
+	m.addSlowCPU(m.end.Cohorts)
 	m.addStacks(run)
 	m.end.Series = targetSeries(run)
 	m.end.Files = files(run.Dir)

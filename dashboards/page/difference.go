@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/taillight-load/taillight/telemetry/explain"
 	"github.com/taillight-load/taillight/telemetry/flame"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -49,6 +50,23 @@ type node struct {
 type phased struct {
 	service, a, b string
 	*flame.Difference
+}
+
+// slowCPU is the CPU of a step's slow requests against its typical ones'.
+type slowCPU struct {
+	Step       string      `json:"step"`
+	Difference *difference `json:"difference,omitempty"`
+	Why        string      `json:"why,omitempty"` // there is none
+}
+
+func (m *model) addSlowCPU(cohorts []*explain.Cohort) {
+	for _, c := range cohorts {
+		s := slowCPU{Step: c.Step, Why: clip(c.CPUSilent, 500)}
+		if c.CPU != nil {
+			s.Difference = m.differenceOf(&phased{c.CPU.Service, c.CPU.Baseline, c.CPU.Peak, c.CPU.Difference})
+		}
+		m.end.SlowCPU = append(m.end.SlowCPU, s)
+	}
 }
 
 func (m *model) addDifference(d *phased) {

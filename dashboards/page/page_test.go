@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/explain"
 	"github.com/taillight-load/taillight/telemetry/names"
+	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
 var (
@@ -194,7 +196,7 @@ func TestOrder(t *testing.T) {
 }
 
 // TestSize holds the budget: 1.5 MB for a minute of stress, 4 MB for an hour
-// whose every second has as many distinct latencies as a busy one.
+// at 1,000 requests a second, of which a run keeps some 50,000.
 func TestSize(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -203,7 +205,7 @@ func TestSize(t *testing.T) {
 	}{
 		{"a minute at 233/s", sample{seconds: 60, perSecond: 233}, 1_500_000},
 		{"a minute with timelines", sample{seconds: 60, perSecond: 233, planted: true, dearer: 1.4}, 1_500_000},
-		{"an hour", sample{seconds: 3600, perSecond: 60, bare: true}, 4_000_000},
+		{"an hour at 1,000/s", sample{seconds: 3600, perSecond: 1000, bare: true, every: 90}, 4_000_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if testing.Short() && c.s.seconds > 60 {
@@ -357,20 +359,105 @@ func equal(a, b []string) bool {
 	return strings.Join(a, "\n") == strings.Join(b, "\n")
 }
 
-// FuzzText checks that no text changes the page's elements.
+// FuzzText sends a text as everything that a target can name: spans and their
+// attributes, URLs, error texts, metrics, functions and files of stacks. No text
+// changes the page's elements as a browser would parse them, or its policy.
 func FuzzText(f *testing.F) {
 	f.Add(hostile)
 	f.Add("</noscript></main><p>")
 	f.Add("\x00\xff\xfe&lt;a href='javascript:1'>")
-	clean := skeleton(f, write(f, makeRun(sample{seconds: 2, perSecond: 2, failing: true})))
+	f.Add("http://127.0.0.1/?q=%3Cscript%3E\"><svg/onload=alert(1)>")
+	f.Add("main.(*T[\u202e<b>]).f\n\r\t</title><base href=//evil.example>")
+	small := sample{seconds: 6, perSecond: 4, failing: true, planted: true}
+	clean := parsed(f, write(f, makeRun(small)))
 	f.Fuzz(func(t *testing.T, text string) {
-		m := makeRun(sample{seconds: 2, perSecond: 2, failing: true, name: text})
-		m.run.Reason, m.run.Name = text, text
-		m.run.Findings[0].Claim = text
-		if got := skeleton(t, write(t, m)); text != "" && !equal(got, clean) {
-			t.Errorf("%q changed the page's elements", text)
+		if text == "" {
+			return
+		}
+		got := parsed(t, write(t, named(makeRun(small), text)))
+		if !equal(got, clean) {
+			t.Errorf("%q changed the page:\n%v\nwant\n%v", text, got, clean)
 		}
 	})
+}
+
+// named is m with a text as every name and value that comes from its target.
+func named(m *made, text string) *made {
+	r := m.run
+	r.Reason, r.Name, r.Environment.Target, r.Plan.Target = text, text, text, text
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		f.Claim, f.Component = text, text
+		for k := range f.Evidence {
+			f.Evidence[k].Text = text
+		}
+	}
+	for i := range r.Steps {
+		r.Steps[i].Name = text
+	}
+	for i := range r.Exchanges {
+		if x := &r.Exchanges[i]; !x.OK() {
+			x.Detail, x.Error = text, loadgen.ErrorClass(text)
+		}
+	}
+	for i := range r.Spans {
+		s := &r.Spans[i]
+		s.Name, s.Status = text, text
+		s.Attributes = signal.Attributes{"url.full": text, text: text}
+	}
+	for i := range r.Series {
+		r.Series[i].Name, r.Series[i].Unit = text, text
+	}
+	for i := range r.Profiles {
+		r.Profiles[i].Service = text
+	}
+	for i := range r.Timelines {
+		for k := range r.Timelines[i].Blocks {
+			r.Timelines[i].Blocks[k].Stack = []signal.Call{{Func: text, File: text, Line: 7}}
+		}
+	}
+	return m
+}
+
+// parsed lists the elements that a browser makes of a page, each with the names
+// of its attributes, and the policy. With scripts on, what noscript holds is
+// text; with scripts off it is elements: both are listed.
+func parsed(t testing.TB, report []byte) []string {
+	t.Helper()
+	var out []string
+	for _, scripting := range []bool{true, false} {
+		doc, err := html.ParseWithOptions(bytes.NewReader(report), html.ParseOptionEnableScripting(scripting))
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts := 0
+		for n := range doc.Descendants() {
+			if n.Type != html.ElementNode {
+				continue
+			}
+			text := n.Data
+			for _, a := range n.Attr {
+				text += " " + a.Key
+				checkAttribute(t, n.Data, a)
+				if n.Data == "meta" && a.Key == "content" {
+					text += "=" + a.Val
+				}
+			}
+			if n.Data == "script" {
+				scripts++
+			}
+			out = append(out, text)
+		}
+		if scripts != 2 {
+			t.Errorf("%d scripts, want the events and the code", scripts)
+		}
+	}
+	if !slices.ContainsFunc(out, func(e string) bool {
+		return strings.HasPrefix(e, "meta http-equiv content=default-src 'none'; style-src 'sha256-") && !strings.Contains(e, "unsafe") && !strings.Contains(e, "*")
+	}) {
+		t.Error("no policy of hashes alone")
+	}
+	return out
 }
 
 // TestCutShort is a run that was killed: no totals, and histograms that break off.

@@ -27,7 +27,7 @@
     }
     chart(section, c);
     section.append(trials(c), bounds(c), saturated(c));
-    section.append(el('p', { class: 'note' }, 'Trials are Poisson arrivals at a constant rate. A trial is judged by the share of planned requests that missed the objective: one that failed, was never sent or was cut off missed it. Quantiles here are of the same requests after the warm-up, with 95\u00a0% intervals by resampling seconds; a trial of fewer than six seconds has none.'));
+    section.append(el('p', { class: 'note' }, 'Trials are Poisson arrivals at a constant rate. A trial is judged by the share of planned requests that missed the objective: one that failed, was never sent or was cut off missed it. Quantiles here are of the same requests after the warm-up. Under a figure stands its 95\u00a0% interval, of quantiles by resampling seconds; a trial of fewer than six seconds has none.'));
   };
 
   /** The bracket in words. */
@@ -119,7 +119,7 @@
     if (c.limit_s > 0) rule(u, [bbox.left, py(c.limit_s)], [bbox.left + bbox.width, py(c.limit_s)], '--bad', c.objective);
     const law = c.laws && c.laws.cpu_limit_per_s;
     if (law > 0) rule(u, [px(law), bbox.top], [px(law), bbox.top + bbox.height], '--link', '');
-    for (const r of rows) mark(u, r, px(r.t.rate_per_s), py);
+    for (const r of rows) mark(u, r, Math.round(px(r.t.rate_per_s)), py);
     ctx.restore();
   }
 
@@ -177,18 +177,24 @@
 
   function trials(c) {
     const name = percentile(shown(c, 0).q);
-    const head = ['Trial', 'Search', 'Verdict', 'Generator', 'Rate', 'Answered OK', 'In flight', 'p50', name + ', 95\u00a0% interval', 'Missed, 95\u00a0% interval', 'n planned'];
+    const head = ['Trial', 'Search', 'Verdict', 'Generator', 'Rate', 'Answered OK', 'In flight', 'p50', name, 'Missed'];
     return T.wide('Trials of the search', T.table(head, c.trials.map((t, i) => {
       const p = probeOf(i) || /** @type {any} */ ({}), invalid = t.verdict === 'invalid';
-      return { cells: [t.phase, purposes[t.purpose] || t.purpose, verdict(t), grade(p),
-        T.rate(t.rate_per_s), T.rate(t.achieved_per_s), Number(t.in_flight.toFixed(1)), p.n ? said({ value: p.median.value }) : T.duration(t.p50), said(shown(c, i)),
-        invalid ? '–' : [T.percent(t.share), el('small', null, ' ' + T.percent(t.share_at_least) + ' to ' + T.percent(t.share_at_most))], T.count(t.planned)] };
+      return { cells: [el('span', { title: t.phase }, String(i + 1)), purposes[t.purpose] || t.purpose, verdict(t), grade(p),
+        T.rate(t.rate_per_s), T.rate(t.achieved_per_s), Number(t.in_flight.toFixed(1)), p.n ? said({ value: p.median.value }) : T.duration(t.p50), bounded(shown(c, i)),
+        [invalid ? '–' : [T.percent(t.share), el('small', null, T.percent(t.share_at_least) + ' to ' + T.percent(t.share_at_most))], el('small', null, 'of n = ' + T.count(t.planned))]] };
     }), { numbers: 4, class: 'trials' }));
+  }
+
+  /** A quantile over its interval. */
+  function bounded(q) {
+    if (never(q)) return said(q);
+    return [T.duration(q.value), q.lo && el('small', null, T.duration(q.lo) + ' to ' + (q.hi ? T.duration(q.hi) : 'no end'))];
   }
 
   function verdict(t) {
     const [word, cls] = look(t), more = [t.why, t.pooled > 0 && T.plural(t.pooled, 'trial') + ' judged together'].filter(Boolean);
-    return [el('span', { class: 'mark ' + cls }, word), more.length > 0 && el('small', { class: 'why' }, ' ' + more.join(', '))];
+    return [el('span', { class: 'mark ' + cls }, word), more.length > 0 && el('small', { class: 'why' }, more.join(', '))];
   }
 
   function grade(p) {

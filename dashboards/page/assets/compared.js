@@ -44,7 +44,8 @@
     return cut > 0 ? [end(c.test ? capital(c.claim.slice(0, cut)) : c.claim.slice(0, cut)), end(capital(c.claim.slice(cut + 2)))] : [end(c.claim), ''];
   }
 
-  const capital = (s) => (s ? s[0].toUpperCase() + s.slice(1) : s);
+  /** Begins a sentence; p95 stays what it is. */
+  const capital = (s) => s.replace(/^[a-z](?!\d)/, (c) => c.toUpperCase());
 
   function when(c) {
     const reports = ['A', 'B'].flatMap((name, i) => (c.reports[i] ? [' · ', el('a', { href: c.reports[i] }, 'report of ' + name)] : []));

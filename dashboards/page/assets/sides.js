@@ -80,9 +80,9 @@
     ctx.fillStyle = T.color('--muted');
     ctx.fillRect(bbox.left, zero, bbox.width, dpr);
     ctx.strokeStyle = T.color('--accent');
-    ctx.lineWidth = 1.6 * dpr;
+    ctx.lineWidth = 2 * dpr;
     for (const s of list) {
-      const x = u.valToPos(100 * s.share, 'x', true), y = u.valToPos(s.shift, 'y', true), w = 4 * dpr;
+      const x = Math.round(u.valToPos(100 * s.share, 'x', true)), y = u.valToPos(s.shift, 'y', true), w = 4 * dpr;
       ctx.fillStyle = T.color('--accent');
       ctx.beginPath();
       ctx.arc(x, y, w, 0, 2 * Math.PI);
