@@ -134,7 +134,7 @@
     const { left, top } = u.cursor;
     if (left === null || left < 0 || top === null || top < 0) return null;
     const x = u.posToVal(left, 'x'), y = u.posToVal(top, 'y'), b = T.state.config.bins;
-    const s = T.state.seconds.find((c) => x >= c.t && x < c.t + c.d);
+    const s = T.state.seconds.findLast((c) => x >= c.t);
     if (!s || !s.heat) return null;
     const want = Math.floor(b.per_decade * Math.log10(y / b.lowest));
     let best = -1;

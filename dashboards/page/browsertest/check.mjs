@@ -258,7 +258,7 @@ async function slowestCell(page, plot) {
     const T = window.Taillight, b = T.state.config.bins, cells = T.state.seconds.flatMap((s) => (s.heat || []).filter((v, i) => i % 2 === 0).map((bin) => ({ s, bin })));
     const edge = (i) => b.lowest * 10 ** (i / b.per_decade), top = cells.reduce((m, c) => (c.bin > m.bin ? c : m)), low = Math.min(...cells.map((c) => c.bin));
     const [from, to] = T.span(), lo = Math.log(edge(low) / 1.06), hi = Math.log(edge(top.bin + 1) * 1.06), mid = (Math.log(edge(top.bin)) + Math.log(edge(top.bin + 1))) / 2;
-    return { x: (top.s.t + top.s.d / 2 - from) / (to - from), y: (hi - mid) / (hi - lo), column: T.state.seconds.indexOf(top.s) };
+    return { x: (top.s.t + top.s.d / 2 - from) / (to - from), y: (hi - mid) / (hi - lo), column: T.state.seconds.indexOf(top.s), rows: top.s.heat.length / 2 };
   });
   const over = plot.locator('.u-over');
   await plot.scrollIntoViewIfNeeded();
@@ -271,7 +271,7 @@ async function slowestCell(page, plot) {
   await plot.focus();
   await page.keyboard.press('Home');
   for (let i = 0; i < at.column; i++) await page.keyboard.press('ArrowRight');
-  for (let i = 0; i < 60; i++) await page.keyboard.press('ArrowUp');
+  for (let i = 0; i < at.rows; i++) await page.keyboard.press('ArrowUp');
   await page.keyboard.press('Enter');
   await opened(page, 'slowest cell by keyboard');
   assert.equal(await number(), first, 'mouse and keyboard open different exchanges');
@@ -342,12 +342,6 @@ async function heat(page) {
   const plot = page.locator('#heat .plot');
   if (await plot.count() === 0) return 'no latency: the page says so';
   const way = await slowestCell(page, plot);
-  await plot.scrollIntoViewIfNeeded();
-  const over = plot.locator('.u-over');
-  const box = await over.boundingBox();
-  await over.click({ position: { x: box.width / 2, y: box.height * 0.8 } });
-  await page.waitForSelector('.filter:not([hidden])');
-  await page.click('.filter');
   const theme = () => page.evaluate(() => document.documentElement.dataset.mode);
   const now = await theme();
   for (let i = 0; i < 2; i++) await page.click('button.theme');
