@@ -198,6 +198,18 @@ async function difference(page) {
   return d.deepest.length ? `${d.deepest.length} call paths differ` : 'nothing differs, nothing is coloured';
 }
 
+/** Slow requests against typical ones: what could have been seen, or why nothing is compared. */
+async function slowCPU(page) {
+  if (await page.locator('[data-mode="slow"]').count() === 0) return 'no profile, no CPU of slow requests';
+  await page.click('[data-mode="slow"]');
+  const first = await page.evaluate(() => (window.Taillight.state.end.slow_cpu || [])[0]);
+  const text = await page.locator('#cpu').innerText();
+  if (first?.difference) assert.match(text, /would have shown in 4 of 5 runs/);
+  else assert.ok(/not compared/.test(text) && (!first || text.includes(first.why)), 'the CPU of slow requests: nothing, and no word why');
+  await page.click('[data-mode="request"]');
+  return first?.difference ? 'CPU of slow requests against typical ones' : 'CPU of slow requests: the page says why not';
+}
+
 /** Search, zoom by click and by keyboard, and back. */
 async function flame(page) {
   const canvas = page.locator('#cpu canvas');
@@ -379,7 +391,7 @@ await withBrowser(async (context) => {
       if (view.width > 2000) return;
       said.push(await capacity(page), await slow(page), await evidence(page), await places(page));
       await page.mouse.move(0, 0);
-      said.push(await flame(page), await difference(page), await heat(page));
+      said.push(await flame(page), await difference(page), await slowCPU(page), await heat(page));
     });
     assert.deepEqual(faults, [], `${view.width} px, ${view.scheme}`);
     console.log(`ok ${view.width} px ${view.scheme}: ${said.join('; ')}`);
