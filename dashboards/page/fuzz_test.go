@@ -27,15 +27,15 @@ func FuzzText(f *testing.F) {
 		if text == "" {
 			return
 		}
-		got := parsed(t, write(t, named(makeRun(small), text)))
+		got := parsed(t, write(t, calling(makeRun(small), text)))
 		if !equal(got, clean) {
 			t.Errorf("%q changed the page:\n%v\nwant\n%v", text, got, clean)
 		}
 	})
 }
 
-// named is m with a text as every name and value that comes from its target.
-func named(m *made, text string) *made {
+// calling is m with a text as every name and value that comes from its target.
+func calling(m *made, text string) *made {
 	r := m.run
 	r.Reason, r.Name, r.Environment.Target, r.Plan.Target = text, text, text, text
 	for i := range r.Findings {
