@@ -80,7 +80,8 @@
         { label: 'p50', color: '--c-p50', data: rows.map((r) => r.m.value || top), shown: rows.map((r) => r.m), format: said, paths: none },
         { label: 'verdict', color: '--muted', data: rows.map(() => null), shown: rows.map((r) => r.t), format: (t) => look(t)[0] + ', ' + (purposes[t.purpose] || t.purpose), paths: none },
       ],
-      paint: (u) => paint(u, c, rows),
+      paint: (u) => ground(u, c),
+      over: (u) => clipped(u, () => { for (const r of rows) mark(u, r, Math.round(u.valToPos(r.t.rate_per_s, 'x', true)), (v) => u.valToPos(v, 'y', true)); }),
       extra: key(c),
     });
   }
@@ -102,13 +103,20 @@
       c.laws && c.laws.cpu_limit_per_s > 0 && item('law', 'CPU bound'));
   }
 
-  function paint(u, c, rows) {
-    const { ctx, bbox } = u, dpr = devicePixelRatio;
-    const px = (v) => u.valToPos(v, 'x', true), py = (v) => u.valToPos(v, 'y', true);
+  function clipped(u, draw) {
+    const { ctx, bbox } = u;
     ctx.save();
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
+    draw();
+    ctx.restore();
+  }
+
+  /** What lies under the trials: the bracket, the objective, the CPU bound. */
+  const ground = (u, c) => clipped(u, () => {
+    const { ctx, bbox } = u, dpr = devicePixelRatio;
+    const px = (v) => u.valToPos(v, 'x', true), py = (v) => u.valToPos(v, 'y', true);
     if (c.pass_per_s > 0 && c.fail_per_s > 0) {
       const a = px(c.pass_per_s), b = px(c.fail_per_s);
       ctx.fillStyle = T.color('--warn-strong');
@@ -119,9 +127,7 @@
     if (c.limit_s > 0) rule(u, [bbox.left, py(c.limit_s)], [bbox.left + bbox.width, py(c.limit_s)], '--bad', c.objective);
     const law = c.laws && c.laws.cpu_limit_per_s;
     if (law > 0) rule(u, [px(law), bbox.top], [px(law), bbox.top + bbox.height], '--link', '');
-    for (const r of rows) mark(u, r, Math.round(px(r.t.rate_per_s)), py);
-    ctx.restore();
-  }
+  });
 
   /** A dashed line, with its name at its left end. */
   function rule(u, from, to, color, text) {

@@ -137,7 +137,7 @@
         if (time) bands(u);
         if (o.paint) o.paint(u);
       }],
-      draw: time && o.late !== false ? [late] : [],
+      draw: [...(time && o.late !== false ? [late] : []), ...(o.over ? [o.over] : [])],
       setCursor: [(u) => {
         read(chart, u.cursor.idx);
         if (o.hover) o.hover(u);

@@ -63,7 +63,7 @@
         { label: 'A', color: '--c-sent', data: list.map(() => null), shown: list.map((s) => s.a), format: T.duration },
         { label: 'B', color: '--c-flight', data: list.map(() => null), shown: list.map((s) => s.b), format: T.duration },
       ],
-      paint: (u) => bars(u, list),
+      over: (u) => bars(u, list),
     });
   };
 
