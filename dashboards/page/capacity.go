@@ -1,6 +1,7 @@
 package page
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -154,11 +155,7 @@ func (t *probed) measure(q float64) probe {
 			distinct[us] = true
 		}
 	}
-	times := make([]int64, 0, len(distinct))
-	for us := range distinct {
-		times = append(times, us)
-	}
-	slices.Sort(times)
+	times := slices.Sorted(maps.Keys(distinct))
 	blocks := t.blocks(times)
 	pr := probe{Median: quantile{Q: 0.5}, Judged: quantile{Q: q}}
 	for _, b := range blocks {
@@ -176,13 +173,8 @@ func (t *probed) measure(q float64) probe {
 }
 
 func (t *probed) blocks(times []int64) []bars {
-	order := make([]int, 0, len(t.seconds))
-	for at := range t.seconds {
-		order = append(order, at)
-	}
-	slices.Sort(order)
-	out := make([]bars, 0, len(order))
-	for _, at := range order {
+	out := make([]bars, 0, len(t.seconds))
+	for _, at := range slices.Sorted(maps.Keys(t.seconds)) {
 		s := t.seconds[at]
 		b := bars{n: s.lost}
 		for us, n := range s.ok {
