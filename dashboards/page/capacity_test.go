@@ -16,8 +16,8 @@ import (
 // trialSeconds is the length of a made-up trial, a quarter of it warm-up.
 const trialSeconds = 8
 
-// makeSearch is a search of five trials: each 50 ms slower than the one before
-// in its warm-up, which must not count.
+// makeSearch is a search of five trials, whose warm-ups answer in 500 ms, which
+// must not count.
 func makeSearch() *made {
 	m := makeRun(sample{seconds: 5 * trialSeconds, perSecond: 40})
 	c := &archive.Capacity{
@@ -27,8 +27,11 @@ func makeSearch() *made {
 	}
 	m.run.Plan.Phases, m.run.Phases, m.run.Validity = nil, nil, nil
 	for i, t := range []archive.Trial{
-		{Phase: "climb 1", Purpose: "climb", Rate: 100, Verdict: "pass"}, {Phase: "climb 2", Purpose: "climb", Rate: 220, Verdict: "fail", Why: "too many missed"},
-		{Phase: "confirm", Purpose: "confirm", Rate: 200, Verdict: "pass"}, {Phase: "overload", Purpose: "overload", Rate: 264, Verdict: "fail"}, {Phase: "recover", Purpose: "recover", Rate: 160, Verdict: "invalid"},
+		{Phase: "climb 1", Purpose: "climb", Rate: 100, Verdict: "pass"},
+		{Phase: "climb 2", Purpose: "climb", Rate: 220, Verdict: "fail", Why: "too many missed"},
+		{Phase: "confirm", Purpose: "confirm", Rate: 200, Verdict: "pass"},
+		{Phase: "overload", Purpose: "overload", Rate: 264, Verdict: "fail"},
+		{Phase: "recover", Purpose: "recover", Rate: 160, Verdict: "invalid"},
 	} {
 		t.WarmUp, t.Length, t.Planned, t.Achieved, t.P50, t.P99 = trialSeconds/4, trialSeconds*3/4, 240, t.Rate, .014, .021
 		c.Trials = append(c.Trials, t)
