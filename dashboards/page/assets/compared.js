@@ -79,7 +79,7 @@
 
   async function start() {
     try {
-      await T.replay(document.getElementById('events'));
+      await T.replay(document.getElementById('events').textContent);
       await document.fonts.load('12px "Inter Page"');
     } catch (e) {
       document.body.append(el('p', { class: 'warning' }, 'The data of this page could not be read (' + e.message + ').'));

@@ -22,14 +22,14 @@
   };
 
   /**
-   * Inflates the events embedded in this file and applies them.
-   * @param {HTMLElement} element holds gzipped JSON lines in base64
+   * Inflates the events of a report and applies them.
+   * @param {string} text  gzipped JSON lines in base64
    */
-  T.replay = async function (element) {
-    const packed = Uint8Array.from(atob(element.textContent.trim()), (c) => c.charCodeAt(0));
+  T.replay = async function (text) {
+    const packed = Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
-    const text = await new Response(stream).text();
-    for (const line of text.split('\n')) if (line) T.apply(JSON.parse(line));
+    const lines = await new Response(stream).text();
+    for (const line of lines.split('\n')) if (line) T.apply(JSON.parse(line));
   };
 
   /** The column of one figure over time. */

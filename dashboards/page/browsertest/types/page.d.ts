@@ -133,7 +133,7 @@ interface Taillight {
   // feed
   state: { config: Config | null; seconds: Second[]; end: End | null };
   apply(event: any): void;
-  replay(element: HTMLElement): Promise<void>;
+  replay(text: string): Promise<void>;
   column(f: (s: Second) => any): any[];
   times(): number[];
   curve(scope: string, name: string, kind: string): End['curves'][number] | undefined;
