@@ -20,16 +20,21 @@ func build(run *archive.Run, explained explain.Output, each intervals) *model {
 	width := columnWidth(run)
 	m.config = configOf(run, width)
 	t := newTimeline(run, width)
-	if err := each(t.add); err != nil {
+	p := newProber(run)
+	if err := each(func(iv archive.Interval) error { p.add(iv); return t.add(iv) }); err != nil {
 		m.end.Lost = append(m.end.Lost, "histograms: "+err.Error())
 	}
 	m.seconds = t.seconds(m.config.Phases)
 	m.end.Curves = t.curves(run)
+	m.end.Probes = p.probes()
 	fillDocument(&m.end.Document, t)
 	m.end.Cohorts = append([]*explain.Cohort{}, explained.Cohorts[:min(len(explained.Cohorts), MaxRows)]...)
 	m.addExchanges(run)
 	m.addBreakdowns(run)
-	m.addDifference(explained.Difference)
+	if d := explained.Difference; d != nil {
+		m.addDifference(&phased{d.Service, d.Baseline, d.Peak, d.Difference})
+	}
+	m.addSlowCPU(m.end.Cohorts)
 	m.addStacks(run)
 	m.end.Series = targetSeries(run)
 	m.end.Files = files(run.Dir)

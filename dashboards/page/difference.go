@@ -46,12 +46,38 @@ type node struct {
 	Ratio       []float64  `json:"r,omitempty"` // B/A, at least, at most; none when not tested
 }
 
-func (m *model) addDifference(d *explain.CPUDifference) {
-	if d == nil {
-		return
+// phased is a difference of profiles with the names of its two sides.
+type phased struct {
+	service, a, b string
+	*flame.Difference
+}
+
+// slowCPU is the CPU of a step's slow requests against its typical ones'.
+type slowCPU struct {
+	Step       string      `json:"step"`
+	Difference *difference `json:"difference,omitempty"`
+	Why        string      `json:"why,omitempty"` // there is none
+}
+
+func (m *model) addSlowCPU(cohorts []*explain.Cohort) {
+	for _, c := range cohorts {
+		s := slowCPU{Step: c.Step, Why: clip(c.CPUSilent, 500)}
+		if c.CPU != nil {
+			s.Difference = m.differenceOf(&phased{c.CPU.Service, c.CPU.Baseline, c.CPU.Peak, c.CPU.Difference})
+		}
+		m.end.SlowCPU = append(m.end.SlowCPU, s)
 	}
+}
+
+func (m *model) addDifference(d *phased) {
+	if d.Difference != nil {
+		m.end.Difference = m.differenceOf(d)
+	}
+}
+
+func (m *model) differenceOf(d *phased) *difference {
 	out := &difference{
-		Service: clip(d.Service, 80), Baseline: d.Baseline, Peak: d.Peak, A: sideOf(d.A), B: sideOf(d.B),
+		Service: clip(d.service, 80), Baseline: d.a, Peak: d.b, A: sideOf(d.A), B: sideOf(d.B),
 		Global: d.Global, Detectable: bounded(d.Detectable), Frames: []signal.Frame{}, Nodes: []node{}, Deepest: []int{},
 	}
 	keep := kept(d.Difference)
@@ -79,7 +105,7 @@ func (m *model) addDifference(d *explain.CPUDifference) {
 	if left := len(d.Nodes) - len(out.Nodes); left > 0 {
 		m.end.Cut = append(m.end.Cut, fmt.Sprintf("%d of %d call paths of the CPU comparison, the smallest", left, len(d.Nodes)))
 	}
-	m.end.Difference = out
+	return out
 }
 
 func (d *difference) frame(f signal.Frame, known map[signal.Frame]int) int {

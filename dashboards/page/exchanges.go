@@ -101,6 +101,7 @@ func choose(run *archive.Run, cohorts []*explain.Cohort, width float64) []int {
 	})
 	c.columns(width)
 	c.sample()
+	c.cells(width)
 	return c.indices()
 }
 
@@ -205,6 +206,15 @@ func (c *chooser) columns(width float64) {
 	}
 	width = max(width, last/perColumn)
 	c.slowest(1, func(i int) any { return [2]int{-2, int(c.run.Exchanges[i].Done.Seconds() / width)} })
+}
+
+// cells takes one of every cell of the heat map while there is room, those of
+// the highest cells first, so that a click has something to open.
+func (c *chooser) cells(width float64) {
+	c.slowest(1, func(i int) any {
+		x := &c.run.Exchanges[i]
+		return [3]int{-3, int(x.Done.Seconds() / width), bin(float64(x.Response().Microseconds()))}
+	})
 }
 
 // sample takes typical exchanges for contrast: every k-th in order of completion.

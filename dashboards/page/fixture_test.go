@@ -26,6 +26,7 @@ type sample struct {
 	planted   bool    // timelines, a lock that holds one request in fifty, and what is explained of it
 	dearer    float64 // with planted: what hash costs at the peak, as a multiple; 0 is 1
 	name      string  // of a step and a span, to carry hostile text
+	every     int     // keeps one exchange in so many, and the slow ones; 0 keeps all
 }
 
 // made is a run with its histograms, as an archive would read it.
@@ -58,6 +59,7 @@ type maker struct {
 	errors   map[[2]int]map[loadgen.ErrorClass]int64
 	resource *signal.Resource
 	held     map[uint64]time.Duration // planted, by exchange
+	n        uint64                   // exchanges so far
 }
 
 type cellKey struct {
@@ -160,8 +162,9 @@ func (m *maker) second(sec int) {
 
 // exchange makes one request with its spans.
 func (m *maker) exchange(sec, ph, step, users int, at time.Duration) {
+	m.n++
 	x := loadgen.Exchange{
-		N: uint64(len(m.run.Exchanges) + 1), Iteration: uint64(len(m.run.Exchanges) + 1), Step: step, Phase: ph, User: m.r.IntN(users + 1),
+		N: m.n, Iteration: m.n, Step: step, Phase: ph, User: m.r.IntN(users + 1),
 		Intended: at, Sent: at + m.lag(sec), Status: 200, BytesIn: 3140, BytesOut: 236, Reused: true, Sampled: true, Kept: loadgen.KeptAll, Weight: 1,
 		TCP: &loadgen.TCPInfo{RTT: 41 * time.Microsecond, RTTVar: 12 * time.Microsecond},
 	}
@@ -197,6 +200,9 @@ func (m *maker) exchange(sec, ph, step, users int, at time.Duration) {
 		m.spans(&x)
 	}
 	m.record(sec, &x)
+	if m.every > 1 && m.n%uint64(m.every) != 0 && x.Response() < 24*time.Millisecond {
+		return
+	}
 	m.run.Exchanges = append(m.run.Exchanges, x)
 }
 

@@ -103,6 +103,9 @@ type end struct {
 	Calls      []signal.Call     `json:"calls"`
 	Cohorts    []*explain.Cohort `json:"cohorts"` // most extra time first
 	Difference *difference       `json:"difference,omitempty"`
+	SlowCPU    []slowCPU         `json:"slow_cpu,omitempty"` // by cohort, in their order
+	Probes     []probe           `json:"probes,omitempty"`   // of a search for the limit
+	Compared   *compared         `json:"compared,omitempty"` // of a comparison, which has nothing else
 	Files      []file            `json:"files"`
 	Lost       []string          `json:"lost"` // what could not be read
 	Cut        []string          `json:"cut"`  // what was left out of the page

@@ -67,7 +67,7 @@ func newReport(run *archive.Run, explained explain.Output, each intervals) (*Rep
 
 // Write renders the report as one self-contained HTML file. An error is w's.
 func (r *Report) Write(w io.Writer) error {
-	if err := render(w, r.m, r.events); err != nil {
+	if err := execute(w, viewOf(r.m, r.events), styles(), scripts(), ""); err != nil {
 		return fmt.Errorf("report of run %s: %w", r.m.config.ID, err)
 	}
 	return nil

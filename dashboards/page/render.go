@@ -11,17 +11,18 @@ import (
 	"strings"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
+	"github.com/taillight-load/taillight/telemetry/compare"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-//go:embed page.tmpl assets
+//go:embed page.tmpl comparison.tmpl assets
 var assets embed.FS
 
 // scripts returns the page's scripts in the order in which they are joined:
 // each may use what stands before it.
 func scripts() []string {
 	return []string{
-		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "validity.js", "load.js",
+		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "capacity.js", "validity.js", "load.js",
 		"latency.js", "errors.js", "slow.js", "exchanges.js", "waterfall.js", "timeline.js", "flame.js", "flameview.js", "difference.js", "cpu.js",
 		"target.js", "rules.js", "main.js",
 	}
@@ -38,33 +39,41 @@ func liveScripts() []string { return []string{"follow.js", "live.js"} }
 
 func liveStyles() []string { return []string{"live.css"} }
 
+// comparisonScripts are those of a comparison.
+func comparisonScripts() []string {
+	return []string{"vendor/uplot.js", "base.js", "feed.js", "charts.js", "references.js", "validity.js", "flame.js", "flameview.js", "difference.js", "sides.js", "forest.js", "compared.js"}
+}
+
 // view is what the template sees.
 type view struct {
 	Title    string
 	Policy   string
 	Style    template.CSS
 	Script   template.JS
-	Events   template.HTML
+	Events   string // base64
 	Document *archive.Document
 	Started  string
 	Top      []signal.Finding
-	Live     *LivePage // nil in a report
+	Live     *LivePage   // nil unless it follows a run
+	Compared *Comparison // nil unless it compares runs
 }
 
-// render writes the page around encoded events.
-func render(w io.Writer, m *model, events string) error {
+func viewOf(m *model, events string) view {
 	d := &m.end.Document
-	return execute(w, view{
-		Title:    fmt.Sprintf("%s: %s, %s", d.Name, d.Verdict, d.ID),
-		Events:   template.HTML(events), // base64
+	return view{
+		Title: fmt.Sprintf("%s: %s, %s", d.Name, d.Verdict, d.ID), Events: events,
 		Document: d, Started: d.Started.UTC().Format("2006-01-02 15:04:05 UTC"), Top: d.Findings,
-	}, styles(), scripts(), "")
+	}
 }
+
+// Packed is what the template writes as it is: base64 alone.
+func (v view) Packed() template.HTML { return template.HTML(v.Events) }
 
 // execute fills the template with a view. It adds styles and scripts, and the
 // policy that allows them and what more says.
 func execute(w io.Writer, v view, sheets, programs []string, more string) error {
-	t, err := template.New("page.tmpl").Funcs(template.FuncMap{"duration": duration, "percent": percent}).ParseFS(assets, "page.tmpl")
+	t, err := template.New("page.tmpl").Funcs(template.FuncMap{"duration": duration, "percent": percent, "change": compare.Change}).
+		ParseFS(assets, "page.tmpl", "comparison.tmpl")
 	if err != nil {
 		return err
 	}

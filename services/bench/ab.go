@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/taillight-load/taillight/dashboards/page"
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/compare"
 	"github.com/taillight-load/taillight/telemetry/flame"
@@ -100,6 +101,9 @@ type ABResult struct {
 	Exit      int                `json:"exit"`
 
 	Dir string `json:"-"`
+	// CPU is the difference call path by call path, of a test that has just been
+	// made; ab.json keeps no more than Frames.
+	CPU *flame.Difference `json:"-"`
 }
 
 // ABPair is a pair with the directories of its runs within the test's.
@@ -127,6 +131,18 @@ func (r *ABResult) Sentence() string { return r.Text }
 func (r *ABResult) Protocol() string {
 	return fmt.Sprintf("%d of %d pairs of windows of %gs, each after %gs of warm-up, in the order %s",
 		len(r.Pairs), r.Planned, r.Window, r.WarmUp, r.Order)
+}
+
+// Page returns the test as its page shows it.
+func (r *ABResult) Page() page.Comparison {
+	t := &page.Test{
+		ID: r.ID, Started: r.Started, A: r.A, B: r.B, Protocol: r.Protocol(), CPUSource: r.CPUSource,
+		Judgement: r.Judgement, Frames: r.Frames, CPU: r.CPU, CPUSilent: r.CPUSilent, Warnings: r.Warnings,
+	}
+	for i := range r.Pairs {
+		t.Pairs = append(t.Pairs, r.Pairs[i].Pair)
+	}
+	return page.Comparison{Claim: r.Text, Exit: r.Exit, Test: t}
 }
 
 // Judge fills in what the pairs say.
@@ -346,7 +362,7 @@ func (t *ab) conclude(ctx context.Context) (*ABResult, error) {
 	r := t.result
 	r.Ended = time.Now().UTC()
 	r.Judge(t.margin)
-	_, r.Frames, r.CPUSilent = compare.Profiles(t.segments["A"], t.segments["B"])
+	r.CPU, r.Frames, r.CPUSilent = compare.Profiles(t.segments["A"], t.segments["B"])
 	r.warn()
 	if err := t.write(); err != nil {
 		return nil, err

@@ -43,7 +43,8 @@ func (b *breakpoint) note(res *loadgen.Result, j search.Judgement) {
 func (b *breakpoint) capacity() *archive.Capacity {
 	r := b.machine.Result()
 	c := &archive.Capacity{
-		Objective: b.cfg.Objective.String(), Share: b.cfg.Objective.Share, End: string(r.End),
+		Objective: b.cfg.Objective.String(), Step: b.cfg.Objective.Step, Limit: b.cfg.Objective.Limit.Seconds(),
+		Share: b.cfg.Objective.Share, End: string(r.End),
 		Pass: r.Pass, Fail: r.Fail, Unclear: r.Grey, Confirmed: r.Held, Moved: r.Moved, Recovered: r.Recovered,
 		Trials: slices.Clone(b.trials),
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-// reportFile is the report's name in a run's directory.
-const reportFile = "report.html"
+// ReportFile is the report's name in a run's directory.
+const ReportFile = "report.html"
 
 // carryOut has the load brought by attack, and ends the run.
 func (r *run) carryOut(ctx context.Context, attack attacker) (*Outcome, error) {
@@ -266,7 +266,7 @@ func (o *Outcome) store(report *page.Report) error {
 	if err := report.Write(&b); err != nil {
 		return err
 	}
-	path := filepath.Join(o.Run.Dir, reportFile)
+	path := filepath.Join(o.Run.Dir, ReportFile)
 	err := os.WriteFile(path+".tmp", b.Bytes(), 0o644)
 	if err == nil {
 		err = os.Rename(path+".tmp", path)

@@ -177,7 +177,7 @@ func TestAnIDThatLeavesTheRunsIsRefused(t *testing.T) {
 func TestAReportThatCannotBeWrittenIsInTheDocument(t *testing.T) {
 	for _, interrupt := range []bool{false, true} {
 		cfg := brief(t, serviceOf(t, fine), 3)
-		blocked := filepath.Join(cfg.Dir, reportFile, "taken")
+		blocked := filepath.Join(cfg.Dir, ReportFile, "taken")
 		if err := os.MkdirAll(blocked, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +202,7 @@ func TestAReportThatCannotBeWrittenIsInTheDocument(t *testing.T) {
 				t.Errorf("interrupted %t: %s, exit %d, %q", interrupt, d.Verdict, d.Exit, d.Reason)
 			}
 		}
-		gone(t, filepath.Join(cfg.Dir, reportFile+".tmp"))
+		gone(t, filepath.Join(cfg.Dir, ReportFile+".tmp"))
 	}
 }
 

@@ -29,7 +29,7 @@ type abOptions struct {
 	seed           uint64
 	out, runs      string
 	headless, json bool
-	markdown       string
+	markdown, html string
 	flags          *pflag.FlagSet
 }
 
@@ -62,6 +62,7 @@ func abCommand(w *world) *cobra.Command {
 	f.BoolVar(&o.headless, "headless", false, "plain lines instead of the live display")
 	f.BoolVar(&o.json, "json", false, "print ab.json to standard output, everything else to standard error")
 	f.StringVar(&o.markdown, "markdown", "", "write a summary in GitHub's Markdown to `FILE`, - for standard output")
+	f.StringVar(&o.html, "html", "", "write the result as a page to `FILE`")
 	return cmd
 }
 
@@ -73,6 +74,11 @@ func runAB(ctx context.Context, w *world, o *abOptions, args []string) error {
 	if o.markdown != "" && o.markdown != "-" {
 		if err := checkWritable(o.markdown); err != nil {
 			return usageError{fmt.Errorf("--markdown: %w: choose another place", err)}
+		}
+	}
+	if o.html != "" {
+		if err := checkWritable(o.html); err != nil {
+			return usageError{fmt.Errorf("--html: %w: choose another place", err)}
 		}
 	}
 	out := w.stdout
@@ -115,6 +121,9 @@ func (o *abOptions) export(w *world, r *bench.ABResult) error {
 		if err := e.Encode(r); err != nil {
 			return err
 		}
+	}
+	if err := writePage(o.html, r.Page()); err != nil {
+		return err
 	}
 	return writeMarkdown(w, o.markdown, func(f io.Writer) { markdownAB(f, r) })
 }
@@ -288,6 +297,9 @@ func judgeAgain(w *world, o *compareOptions, dir string) error {
 		margin = r.Judgement.Margin
 	}
 	r.Judge(margin)
+	if err := writePage(o.html, r.Page()); err != nil {
+		return err
+	}
 	err = o.emit(w, r, func(f io.Writer, s style) { printAB(f, r, s) }, func(f io.Writer) { markdownAB(f, r) })
 	if err != nil {
 		return err

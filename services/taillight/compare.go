@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/taillight-load/taillight/dashboards/page"
 	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/compare"
@@ -20,8 +24,8 @@ import (
 const exitUndecided = signal.ExitBroken
 
 type compareOptions struct {
-	force, json bool
-	markdown    string
+	force, json    bool
+	markdown, html string
 }
 
 func compareCommand(w *world) *cobra.Command {
@@ -50,6 +54,7 @@ func compareCommand(w *world) *cobra.Command {
 	f.BoolVar(&o.force, "force", false, "compare runs that are unlike, too")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.StringVar(&o.markdown, "markdown", "", "write a summary in GitHub's Markdown to `FILE`, - for standard output")
+	f.StringVar(&o.html, "html", "", "write the comparison as a page to `FILE`")
 	return cmd
 }
 
@@ -64,6 +69,9 @@ type compared struct {
 func compareRuns(w *world, o *compareOptions, dirA, dirB string) error {
 	out, err := compareDirs(dirA, dirB, o.force)
 	if err != nil {
+		return err
+	}
+	if err := writePage(o.html, out.page(dirA, dirB, o.html)); err != nil {
 		return err
 	}
 	if err := o.emit(w, out, func(f io.Writer, s style) { printCompared(f, out, s) }, func(f io.Writer) { markdownCompared(f, out) }); err != nil {
@@ -91,6 +99,44 @@ func compareDirs(dirA, dirB string, force bool) (*compared, error) {
 		out.Claim = out.Comparison.Claim()
 	}
 	return out, nil
+}
+
+// page returns the comparison as a page at path shows it, with links to the
+// reports of both runs as far as they are there.
+func (c *compared) page(dirA, dirB, path string) page.Comparison {
+	link := func(dir string) string {
+		report := filepath.Join(dir, bench.ReportFile)
+		if _, err := os.Stat(report); err != nil {
+			return ""
+		}
+		from, failed := filepath.Abs(filepath.Dir(path))
+		report, err := filepath.Abs(report)
+		if failed != nil || err != nil {
+			return ""
+		}
+		to, err := filepath.Rel(from, report)
+		if err != nil {
+			return ""
+		}
+		return (&url.URL{Path: filepath.ToSlash(to)}).String()
+	}
+	return page.Comparison{Claim: c.Claim, Refused: c.Refused, Exit: c.Exit, Runs: c.Comparison, ReportA: link(dirA), ReportB: link(dirB)}
+}
+
+// writePage writes a comparison to a file, or not at all without a path.
+func writePage(path string, c page.Comparison) error {
+	if path == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	err := page.WriteComparison(&b, c)
+	if err == nil {
+		err = os.WriteFile(path, b.Bytes(), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	return nil
 }
 
 // emit writes a comparison in the forms that were asked for.

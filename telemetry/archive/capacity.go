@@ -8,9 +8,11 @@ import (
 // Capacity is what a search for the highest rate that keeps an objective
 // found. Rates are arrivals per second, shares 0..1, times seconds.
 type Capacity struct {
-	Objective string  `json:"objective"` // as a threshold
-	Share     float64 `json:"share"`     // of requests that may miss it
-	End       string  `json:"end"`       // found, unlimited, unreachable, generator, out of time, unsteady; "" when it was cut
+	Objective string  `json:"objective"`         // as a threshold
+	Step      string  `json:"step,omitempty"`    // that it is of; "" for all
+	Limit     float64 `json:"limit_s,omitempty"` // seconds that it allows; 0 when any answer will do
+	Share     float64 `json:"share"`             // of requests that may miss it
+	End       string  `json:"end"`               // found, unlimited, unreachable, generator, out of time, unsteady; "" when it was cut
 	Pass      float64 `json:"pass_per_s"`
 	Fail      float64 `json:"fail_per_s"`        // lowest rate that did not pass
 	Unclear   bool    `json:"unclear,omitempty"` // Fail did not clearly fail either

@@ -45,6 +45,10 @@ type Cohort struct {
 	Slowest []uint64    `json:"slowest"` // exchanges worth a look: the slowest, with the same tier
 	Example uint64      `json:"example"` // a typical exchange
 	Why     string      `json:"why,omitempty"`
+	// CPU compares the CPU of slow requests (B) with that of typical ones (A),
+	// call path by call path; nil with CPUSilent's reason.
+	CPU       *CPUDifference `json:"-"`
+	CPUSilent string         `json:"-"`
 
 	slow, typical []*Breakdown
 	stretches     int // of the run in which slow ones began
@@ -85,6 +89,7 @@ func (f *facts) cohorts() []*Cohort {
 			f.compared = append(f.compared, f.cohort(step))
 		}
 		slices.SortStableFunc(f.compared, func(a, b *Cohort) int { return cmp.Compare(b.Extra, a.Extra) })
+		f.contrastCPU()
 	}
 	return f.compared
 }

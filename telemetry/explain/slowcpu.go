@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/taillight-load/taillight/loadgen/stats"
+	"github.com/taillight-load/taillight/telemetry/flame"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -82,4 +83,76 @@ func dearest(slow, typical *signal.StackSet, nSlow, nTypical float64) (fr cpuFra
 		}
 	}
 	return fr, more, ok
+}
+
+// contrastCPU compares the CPU of slow requests with that of typical ones for
+// the steps that are told of.
+func (f *facts) contrastCPU() {
+	told := 0
+	for _, c := range f.compared {
+		switch {
+		case c.Why != "":
+			c.CPUSilent = c.Why
+		case told == mostSteps:
+			c.CPUSilent = fmt.Sprintf("%d steps with more extra time are compared", mostSteps)
+		default:
+			told++
+			c.CPU, c.CPUSilent = f.cohortCPU(c)
+		}
+	}
+}
+
+// cohortCPU compares the samples that carry the span ids of slow requests with
+// those of typical ones, or says why it cannot.
+func (f *facts) cohortCPU(c *Cohort) (*CPUDifference, string) {
+	service, profiles := f.profiledService()
+	if len(profiles) == 0 {
+		return nil, "no CPU profile of the target came"
+	}
+	slow, typical := f.samplesOf(c.slow), f.samplesOf(c.typical)
+	if slow == nil || typical == nil || slow.Samples+typical.Samples == 0 {
+		return nil, "no CPU sample says which of these requests it fell on"
+	}
+	if slow.Samples < fewestFrameSamples || typical.Samples < fewestFrameSamples {
+		return nil, fmt.Sprintf("%s fell on %s and %s on %s, %d needed on either side: a profiler takes one about every 10 ms of CPU",
+			plural(slow.Samples, "CPU sample", "CPU samples"), plural(int64(len(c.slow)), "slow request", "slow requests"),
+			plural(typical.Samples, "CPU sample", "CPU samples"), plural(int64(len(c.typical)), "typical one", "typical ones"), fewestFrameSamples)
+	}
+	d, err := flame.Compare(f.cohortSegments(profiles, c.typical), f.cohortSegments(profiles, c.slow))
+	if err != nil {
+		return nil, err.Error() + " in which such a request was served"
+	}
+	return &CPUDifference{Service: service, Baseline: "typical", Peak: "slow", Difference: d}, ""
+}
+
+// cohortSegments are the profiles during which any of the requests was served,
+// with their samples alone. A request that two profiles share counts for each
+// by its time there.
+func (f *facts) cohortSegments(profiles []signal.Profile, of []*Breakdown) []flame.Segment {
+	spans := map[string]bool{}
+	for _, b := range of {
+		if b.Span != nil {
+			spans[b.Span.SpanID.String()] = true
+		}
+	}
+	keep := func(labels map[string][]string) bool {
+		ids := labels[names.LabelSpanID]
+		return len(ids) > 0 && spans[ids[0]]
+	}
+	began := f.result.Began.UnixNano()
+	var out []flame.Segment
+	for i := range profiles {
+		p := &profiles[i]
+		s := flame.Segment{Profile: p, Keep: keep}
+		for _, b := range of {
+			from, to := began+int64(b.Exchange.Sent), began+int64(b.Exchange.Done)
+			if shared := min(to, p.End) - max(from, p.Start); b.Span != nil && shared > 0 {
+				s.Requests += float64(shared) / float64(to-from)
+			}
+		}
+		if s.Requests > 0 {
+			out = append(out, s)
+		}
+	}
+	return out
 }

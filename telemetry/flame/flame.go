@@ -21,6 +21,9 @@ import (
 type Segment struct {
 	Profile  *signal.Profile
 	Requests float64
+	// Keep, when set, says by its labels whether a sample counts: those of some
+	// of the requests, which Requests then are.
+	Keep func(labels map[string][]string) bool
 }
 
 // Root is the index of the node that holds everything; it has no frame.

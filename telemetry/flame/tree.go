@@ -35,7 +35,7 @@ func (t *tree) node(parent int, frame signal.Frame) int {
 }
 
 func (t *tree) add(segment int, s Segment) error {
-	set, err := signal.CPUStacks([]signal.Profile{*s.Profile}, nil)
+	set, err := signal.CPUStacks([]signal.Profile{*s.Profile}, s.Keep)
 	if err != nil {
 		return err
 	}

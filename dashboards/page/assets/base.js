@@ -1,16 +1,12 @@
 'use strict';
 // The page's one namespace. Every script adds to it and none builds markup
 // from text: what a target sends is only ever the text of a node.
-window.Taillight = window.Taillight || {};
+window.Taillight = window.Taillight || /** @type {Taillight} */ ({});
 
 (function (T) {
   /**
    * Makes an element. Attributes whose value is false, null or undefined are
    * left out; a function is a listener, named as "onclick".
-   * @param {string} tag
-   * @param {Object<string, any>=} attributes
-   * @param {...(Node|string|number|null|undefined|false|Array)} children
-   * @returns {HTMLElement}
    */
   T.el = function (tag, attributes, ...children) {
     const e = document.createElement(tag);
@@ -67,7 +63,7 @@ window.Taillight = window.Taillight || {};
   /** A tick of a duration axis: as short as it can be. */
   T.tick = function (s) {
     if (s === 0) return '0';
-    const units = [[1, 's'], [1e-3, 'ms'], [1e-6, 'µs']];
+    const units = /** @type {[number, string][]} */ ([[1, 's'], [1e-3, 'ms'], [1e-6, 'µs']]);
     for (const [f, u] of units) if (s >= f * 0.9999) return String(Number((s / f).toPrecision(3))) + NB + u;
     return String(Number((s * 1e9).toPrecision(3))) + NB + 'ns';
   };

@@ -8,26 +8,9 @@
   T.onRepaint(() => live.forEach((c) => c.plot.redraw(false)));
 
   /**
-   * @typedef {Object} Line
-   * @property {string} label
-   * @property {string} color     CSS variable
-   * @property {Array<?number>} data
-   * @property {number[]=} dash
-   * @property {number=} width
-   * @property {string=} fill     CSS variable
-   * @property {boolean=} hidden  at first
-   * @property {function=} paths
-   * @property {Array<?number>=} shown  what the legend says, when it is not data
-   * @property {function(number): string=} format
-   * @property {string=} total    what the legend says while nothing is pointed at
-   */
-
-  /**
-   * Draws a chart into parent.
-   * @param {HTMLElement} parent
-   * @param {{title: string, id: string=, note: string=, label: string, x: number[], lines: Line[], format: function,
-   *   tick: function=, log: boolean=, range: number[]=, height: number=, time: boolean=, xTicks: function=,
-   *   xFormat: function=, xRange: number[]=, xName: string=, paint: function=, click: function=, hover: function=, late: boolean=, extra: Node=}} o
+   * Draws a chart into parent. The legend of a line says its data, or what is
+   * shown of it; key takes keys other than the arrows' with the point, moved a
+   * new point, and what they return is said.
    */
   T.chart = function (parent, o) {
     if (o.time !== false) o.xRange = T.span();
@@ -125,7 +108,7 @@
   }
 
   function axes(o, time) {
-    const common = () => ({
+    const common = () => /** @type {any} */ ({
       stroke: () => T.color('--muted'),
       font: T.font(0.72),
       grid: { stroke: () => T.color('--grid'), width: 1 },
@@ -172,7 +155,7 @@
         if (time) bands(u);
         if (chart.o.paint) chart.o.paint(u);
       }],
-      draw: time && o.late !== false ? [late] : [],
+      draw: [...(time && o.late !== false ? [late] : []), ...(o.over ? [o.over] : [])],
       setCursor: [(u) => {
         read(chart, u.cursor.idx);
         if (chart.o.hover) chart.o.hover(u);
@@ -256,12 +239,19 @@
     holder.addEventListener('keydown', (e) => {
       const last = chart.o.x.length - 1;
       const move = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -1e9, End: 1e9 }[e.key];
-      if (move === undefined || last < 0) return;
+      if (last < 0 || e.altKey || e.ctrlKey || e.metaKey) return;
+      if (move === undefined) {
+        const text = chart.o.key ? chart.o.key(e.key, Math.max(idx, 0)) : null;
+        if (text === null || text === undefined) return;
+        e.preventDefault();
+        voice.textContent = text;
+        return;
+      }
       e.preventDefault();
       idx = Math.min(last, Math.max(0, idx + move));
       const u = chart.plot;
       u.setCursor({ left: u.valToPos(chart.o.x[idx], 'x'), top: 10 });
-      voice.textContent = chart.at.textContent + ': ' + chart.o.lines.map((l, i) => l.label + ' ' + chart.buttons[i].textContent).join(', ');
+      voice.textContent = chart.at.textContent + ': ' + chart.o.lines.map((l, i) => l.label + ' ' + chart.buttons[i].textContent).join(', ') + (chart.o.moved ? '. ' + chart.o.moved(idx) : '');
     });
     holder.addEventListener('blur', () => { idx = -1; });
   }
@@ -285,10 +275,8 @@
   }
 
   /**
-   * A table. Cells are text or nodes; a row may be {cells, class, id}.
-   * @param {Array<string|Node>} head
-   * @param {Array} rows
-   * @param {{numbers: number=, words: number=, caption: string=, class: string=}=} o  from column numbers on, cells are figures; from column words on, they are text again
+   * A table. Cells are text or nodes; a row may be {cells, class, id}. From
+   * column o.numbers on, cells are figures; from column o.words on, text again.
    */
   T.table = function (head, rows, o) {
     const from = o && o.numbers !== undefined ? o.numbers : head.length;
@@ -298,8 +286,8 @@
       o && o.caption && el('caption', null, o.caption),
       el('thead', null, el('tr', null, head.map((h, i) => (h === '' ? el('td') : el('th', { scope: 'col', class: cls(i) }, h))))),
       el('tbody', null, rows.map((r) => {
-        const cells = r.cells || r;
-        return el('tr', { class: r.class, id: r.id }, cells.map((c, i) => (i === 0
+        const row = Array.isArray(r) ? { cells: r } : r;
+        return el('tr', { class: row.class, id: row.id }, row.cells.map((c, i) => (i === 0
           ? el('th', { scope: 'row', class: cls(i) }, c)
           : el('td', { class: cls(i) }, c))));
       })));

@@ -38,7 +38,9 @@
 
   /** The components of an exchange, in their order: [id, nanoseconds]. */
   T.breakdown = function (x) {
-    const names = T.state.end.components, parts = x.breakdown.parts, out = [];
+    const names = T.state.end.components, parts = x.breakdown.parts;
+    /** @type {Shares} */
+    const out = [];
     for (let i = 0; i < parts.length; i += 2) out.push([names[parts[i]], parts[i + 1]]);
     return out;
   };

@@ -3,7 +3,7 @@
 // baseline.
 (function (T) {
   const el = T.el;
-  const view = { mode: 'request', service: 0, holder: null, graph: null, buttons: {} };
+  const view = { mode: 'request', service: 0, cohort: 0, holder: null, graph: null, buttons: {} };
 
   T.cpu = function (section) {
     const profiles = T.state.end.profiles;
@@ -12,7 +12,7 @@
       return;
     }
     view.holder = el('div');
-    section.append(el('div', { class: 'modes', role: 'group', 'aria-label': 'What the flame graph shows' }, mode('request', 'CPU per request'), mode('difference', 'Peak against baseline')), view.holder);
+    section.append(el('div', { class: 'modes', role: 'group', 'aria-label': 'What the flame graph shows' }, mode('request', 'CPU per request'), mode('difference', 'Peak against baseline'), mode('slow', 'Slow against typical')), view.holder);
     draw();
   };
 
@@ -33,7 +33,27 @@
     for (const [name, b] of Object.entries(view.buttons)) b.setAttribute('aria-pressed', String(name === view.mode));
     T.fill(view.holder);
     if (view.mode === 'difference') view.graph = T.difference(view.holder);
+    else if (view.mode === 'slow') view.graph = slow();
     else perRequest();
+  }
+
+  /** CPU of the slow requests of a step against that of its typical ones. */
+  function slow() {
+    const sets = T.state.end.slow_cpu || [];
+    if (!sets.length) {
+      view.holder.append(T.empty('Slow requests were not compared with typical ones, so neither is their CPU.'));
+      return null;
+    }
+    if (sets.length > 1) {
+      const select = el('select', { id: 'flame-step' }, sets.map((s, i) => el('option', { value: i, selected: i === view.cohort }, s.step)));
+      select.addEventListener('change', () => { view.cohort = Number(select.value); draw(); document.getElementById('flame-step').focus(); });
+      view.holder.append(el('div', { class: 'pick' }, el('label', { for: 'flame-step' }, 'Step'), select));
+    }
+    const s = sets[view.cohort];
+    return T.difference(view.holder, {
+      d: s.difference, what: 'slow requests against typical ones', none: 'The CPU of slow and typical requests of ' + s.step + ' is not compared: ' + (s.why || 'nothing is known of it'),
+      takes: 'It takes CPU samples that carry the span id of their request, on enough slow requests. What they waited for stands under “Slow requests”.',
+    });
   }
 
   /** Goes to the flame graph with a function searched; '' for the whole. */
@@ -88,11 +108,6 @@
     out.push(each(n.self) + ' in the function itself', T.family(f) + T.place(f));
     return out;
   }
-
-  T.place = (f) => (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : '');
-
-  /** A function's name as a button that searches it, with its family and place. */
-  T.functionCell = (f, go) => el('span', { class: 'fn' }, el('button', { type: 'button', title: f.function, onclick: go }, T.shortName(f.function)), el('small', null, T.family(f) + T.place(f)));
 
   function top(p) {
     const set = p.stacks, all = set.value, each = (ns) => (p.requests >= 1 ? T.duration(ns / 1e9 / p.requests) : '–');

@@ -1,23 +1,23 @@
 'use strict';
-// CPU per request at the peak against the baseline, call path by call path:
+// CPU per request of one side against another's, call path by call path:
 // coloured where it differs by more than chance.
 (function (T) {
   const el = T.el;
   const LEVELS = 4;
 
-  /** Draws the comparison, or why there is none. Returns the flame graph, or null. */
-  T.difference = function (holder) {
-    const d = T.state.end.difference;
+  /** Draws a comparison, that of the run's peak with its baseline if no other is given, or why there is none. Returns the flame graph, or null. */
+  T.difference = function (holder, o) {
+    const { d, what, none, takes } = o || { d: T.state.end.difference, what: 'peak against baseline', none: 'No baseline and no peak could be compared: ' + why(), takes: 'It takes two phases of some length at different loads, with CPU profiles of the target in both.' };
     if (!d) {
-      holder.append(T.empty('No baseline and no peak could be compared: ' + why() + '.', el('p', null, 'It takes two phases of some length at different loads, with CPU profiles of the target in both.')));
+      holder.append(T.empty(none.replace(/\.$/, '') + '.', el('p', null, takes)));
       return null;
     }
     const root = tree(d), most = Math.max(0, ...d.nodes.filter((n) => n.s).map((n) => Math.abs(n.c[1] - n.c[0])));
     holder.append(el('p', { class: 'lead' }, lead(d)), el('p', { class: 'basis' }, power(d)));
-    const graph = {};
+    const graph = /** @type {FlameGraph} */ ({});
     if (d.deepest.length) holder.append(changes(d, root, graph));
     Object.assign(graph, T.flame(holder, {
-      root, frames: d.frames, meant: true, all: 'all CPU: ' + T.duration(d.a.cpu) + ' → ' + T.duration(d.b.cpu), label: 'Differential flame graph of CPU per request, peak against baseline',
+      root, frames: d.frames, meant: true, all: 'all CPU: ' + T.duration(d.a.cpu) + ' → ' + T.duration(d.b.cpu), label: 'Differential flame graph of CPU per request, ' + what,
       color: (n) => shade(n, most), ink: (n) => shade(n, most) + '-ink', lines: (n) => lines(d, n),
       found: (nodes) => T.duration(total(nodes, 0)) + ' → ' + T.duration(total(nodes, 1)) + ' per request',
       key: legend(most),
@@ -51,8 +51,11 @@
   function lead(d) {
     const r = d.nodes[0];
     const change = r.s ? ', ' + ratio(r.r) : '; the total does not differ by more than chance';
-    return d.service + ' used ' + T.duration(d.a.cpu) + ' of CPU per request in ' + d.baseline + ' (A: ' + basis(d.a) + ') and ' + T.duration(d.b.cpu) + ' in ' + d.peak + ' (B: ' + basis(d.b) + ')' + change + '.';
+    return d.service + ' used ' + T.duration(d.a.cpu) + ' of CPU per request in ' + d.baseline + ' (' + (d.baseline === 'A' ? '' : 'A: ') + basis(d.a) + ') and ' + T.duration(d.b.cpu) + ' in ' + d.peak + ' (' + (d.peak === 'B' ? '' : 'B: ') + basis(d.b) + ')' + change + '.';
   }
+
+  /** A side by its letter, and the name that it may have besides. */
+  const sideName = (letter, name) => (name === letter ? letter : letter + ' ' + name);
 
   const basis = (s) => 'n = ' + T.count(s.samples) + ' samples, ' + T.plural(s.segments, 'profile') + ', ' + T.count(s.requests) + ' requests';
 
@@ -70,7 +73,7 @@
   const signed = (s) => (s > 0 ? '+' : s < 0 ? '−' : '') + T.duration(Math.abs(s));
 
   function lines(d, n) {
-    const out = ['A ' + d.baseline + ': ' + T.duration(n.cpu[0]) + ' per request, n = ' + T.count(n.samples[0]), 'B ' + d.peak + ': ' + T.duration(n.cpu[1]) + ' per request, n = ' + T.count(n.samples[1])];
+    const out = [sideName('A', d.baseline) + ': ' + T.duration(n.cpu[0]) + ' per request, n = ' + T.count(n.samples[0]), sideName('B', d.peak) + ': ' + T.duration(n.cpu[1]) + ' per request, n = ' + T.count(n.samples[1])];
     if (n.ratio) out.push('change ' + signed(n.cpu[1] - n.cpu[0]) + ', ' + ratio(n.ratio) + (n.significant ? ', more than chance' : ', not significant'));
     else out.push('too few samples to test');
     if (n.frame >= 0) out.push(T.family(d.frames[n.frame]) + T.place(d.frames[n.frame]));
@@ -100,6 +103,6 @@
       return [T.functionCell(f, () => { if (n.frame >= 0) graph.search(f.function); graph.show(n); }), T.duration(n.cpu[0]), T.duration(n.cpu[1]), signed(n.cpu[1] - n.cpu[0]),
         n.ratio ? ratio(n.ratio) : '–', T.count(n.samples[0]) + ', ' + T.count(n.samples[1])];
     });
-    return T.wide('Where CPU per request changed', T.table(['Deepest change', 'A ' + d.baseline, 'B ' + d.peak, 'Change', 'Relative', 'n of A, B'], rows, { numbers: 1, class: 'functions changes', caption: 'Deepest call paths that differ' + (d.deepest.length > 12 ? ', 12 of ' + d.deepest.length : '') }));
+    return T.wide('Where CPU per request changed', T.table(['Deepest change', sideName('A', d.baseline), sideName('B', d.peak), 'Change', 'Relative', 'n of A, B'], rows, { numbers: 1, class: 'functions changes', caption: 'Deepest call paths that differ' + (d.deepest.length > 12 ? ', 12 of ' + d.deepest.length : '') }));
   }
 })(window.Taillight);

@@ -14,7 +14,7 @@
 
   /**
    * Applies one event.
-   * @param {{type: string}} event
+   * @param {any} event  a config, second or end, as the folder browsertest/types has them
    */
   T.apply = function (event) {
     switch (event.type) {

@@ -72,6 +72,9 @@
       f.hint && el('p', { class: 'hint' }, el('b', null, 'Hint'), ' ', f.hint)];
   }
 
+  /** A finding without its title. */
+  T.told = (f) => [tag(f), body(f)];
+
   /** A claim's text, with the exchanges it names as links. */
   function linked(f) {
     return f.claim.split(/(exchange:\d+)/).map((part) => {

@@ -2,18 +2,6 @@
 // The flame graph's arithmetic: stacks to a tree, a tree to rectangles, names
 // to families. No drawing here.
 (function (T) {
-  /**
-   * @typedef {Object} Node
-   * @property {number} frame   index into the set's frames; -1 for the root
-   * @property {number} value   its width: CPU on it and below it, in any one unit
-   * @property {number} self    CPU nanoseconds on it
-   * @property {number} samples
-   * @property {Node[]} children largest first
-   * @property {?Node} parent
-   * @property {number} depth
-   * @property {number} x       left edge from the root's, in the unit of value
-   */
-
   /** Folds a StackSet into a tree. */
   T.flameTree = function (set) {
     const root = node(-1, null);

@@ -4,20 +4,9 @@
   const el = T.el;
 
   /**
-   * Draws a flame graph.
-   * @param {HTMLElement} holder
-   * @param {Object} o
-   * @param {Node} o.root       as of T.flameTree; value is the width
-   * @param {Object[]} o.frames {function, file, line}
-   * @param {function(Node): string} o.color  a CSS variable
-   * @param {function(Node): string[]} o.lines  what is said of a node under its name
-   * @param {string} o.all      what the root says
-   * @param {string} o.label    for who cannot see it
-   * @param {function(Node[]): string} o.found  what the outermost matches of a search come to
-   * @param {boolean=} o.meant  the colours say something, so the root and what a search finds keep theirs
-   * @param {function(Node): string=} o.ink  a CSS variable, of the text
-   * @param {Element=} o.key    stands between the tools and the graph
-   * @returns {Object} with search(text) and show(node)
+   * Draws a flame graph. A node's value is its width; ink is the colour of its
+   * text. Where the colours say something (meant), the root and what a search
+   * finds keep theirs. The key stands between the tools and the graph.
    */
   T.flame = function (holder, o) {
     const v = { o, root: o.root, frames: o.frames, zoom: o.root, hover: null, focus: null, match: null, nodes: [] };
@@ -183,4 +172,10 @@
       zoom(v, v.root);
     }
   }
+
+  /** Where a function stands, to follow its family. */
+  T.place = (f) => (f.file ? ', ' + f.file + (f.line ? ':' + f.line : '') : '');
+
+  /** A function's name as a button that searches it, with its family and place. */
+  T.functionCell = (f, go) => el('span', { class: 'fn' }, el('button', { type: 'button', title: f.function, onclick: go }, T.shortName(f.function)), el('small', null, T.family(f) + T.place(f)));
 })(window.Taillight);

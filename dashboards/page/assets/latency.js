@@ -41,9 +41,10 @@
     const q = (i) => T.column((s) => (s.response ? s.response[i] : null));
     const r = T.state.end.document.latency.response;
     const scale = el('div', { class: 'scale', 'aria-hidden': 'true' }, el('span', null, '1'), el('i'), el('span', null, T.count(most)), el('span', null, 'answers in a cell'));
-    const said = el('p', { class: 'cell', 'aria-live': 'off' }, 'Point at a cell to read it, click it to see the exchanges behind it.');
-    T.chart(section, {
-      title: 'Response time over time', note: 'log axis, ' + T.columnWidth() + ', every answer', label: 'Heat map of response time over time, with percentiles. ' + lead(T.state.end.document),
+    const said = el('p', { class: 'cell', 'aria-live': 'off' }, 'Click a cell to open the exchanges behind it, slowest first. With the keyboard: arrows move from cell to cell, Enter opens.');
+    const say = (c) => { T.fill(said, c.text); return c.text; };
+    const chart = T.chart(section, {
+      title: 'Response time over time', id: 'heat', note: 'log axis, ' + T.columnWidth() + ', every answer', label: 'Heat map of response time over time, with percentiles. ' + lead(T.state.end.document),
       x: T.times(), log: true, range, height: 20, format: T.duration, tick: T.tick,
       lines: [
         { label: 'p50', color: '--c-p50', data: q(0), width: 1.8, total: T.duration(r.p50) },
@@ -51,11 +52,60 @@
         { label: 'p99', color: '--c-p99', data: q(2), width: 1.8, total: T.duration(r.p99) },
         { label: 'max', color: '--c-max', data: q(3), hidden: true, total: T.duration(r.max) },
       ],
-      paint: (u) => cells(u, edge, most),
-      hover: (u) => { const c = at(u, edge); if (c) T.fill(said, c.text); },
+      paint: (u) => { cells(u, edge, most); ring(u, edge); },
+      hover: (u) => { const c = at(u, edge); if (c && !keys.picked) say(c); },
       click: (u) => { const c = at(u, edge); if (c) T.filterExchanges(c); },
-      extra: el('div', { class: 'under' }, said, scale),
+      moved: (idx) => { pick(idx, 0); chart.plot.redraw(false); return keys.picked ? say(cellOf(keys.picked, edge)) : 'no answers'; },
+      key: (key, idx) => {
+        if (key === 'ArrowUp' || key === 'ArrowDown') pick(idx, key === 'ArrowUp' ? 1 : -1);
+        else if (key !== 'Enter' && key !== ' ') return null;
+        else if (!keys.picked) pick(idx, 0);
+        chart.plot.redraw(false);
+        if (!keys.picked) return 'no answers in this second';
+        const c = cellOf(keys.picked, edge);
+        if (key === 'Enter' || key === ' ') T.filterExchanges(c);
+        return say(c);
+      },
+      extra: el('div', { class: 'under' }, said, el('button', { type: 'button', class: 'slowest', onclick: () => T.filterExchanges(cellOf(slowest(), edge)) }, 'Open the slowest cell'), scale),
     });
+    chart.figure.querySelector('.plot').addEventListener('blur', () => { keys.picked = null; chart.plot.redraw(false); });
+  }
+
+  // The cell that the keyboard is on: a column and a bin of it.
+  const keys = { picked: null };
+
+  /** Picks a cell of a column: the slowest, or the one beside the last pick; by rows up or down. */
+  function pick(idx, rows) {
+    const s = T.state.seconds[idx], bins = s && s.heat ? s.heat.filter((v, i) => i % 2 === 0) : [];
+    if (!bins.length) { keys.picked = null; return; }
+    const last = keys.picked, near = last ? bins.reduce((a, b) => (Math.abs(b - last.bin) < Math.abs(a - last.bin) ? b : a)) : bins[bins.length - 1];
+    const at = bins.indexOf(near) + (last && last.s === s ? rows : 0);
+    keys.picked = { s, bin: bins[Math.min(bins.length - 1, Math.max(0, at))] };
+  }
+
+  /** The highest cell of all, the first in time. */
+  function slowest() {
+    let best = null;
+    for (const s of T.state.seconds) for (let i = 0; s.heat && i < s.heat.length; i += 2) if (!best || s.heat[i] > best.bin) best = { s, bin: s.heat[i] };
+    return best;
+  }
+
+  /** A rectangle around the cell that the keyboard is on. */
+  function ring(u, edge) {
+    if (!keys.picked) return;
+    const { ctx } = u, { s, bin } = keys.picked, dpr = devicePixelRatio;
+    const a = u.valToPos(s.t, 'x', true), b = u.valToPos(s.t + s.d, 'x', true), top = u.valToPos(edge(bin + 1), 'y', true), bottom = u.valToPos(edge(bin), 'y', true);
+    ctx.strokeStyle = T.color('--focus');
+    ctx.lineWidth = 2 * dpr;
+    ctx.strokeRect(a - dpr, top - dpr, Math.max(4 * dpr, b - a) + 2 * dpr, bottom - top + 2 * dpr);
+  }
+
+  /** A cell with its bounds, its count and its words. */
+  function cellOf({ s, bin }, edge) {
+    const lo = edge(bin), hi = edge(bin + 1), n = s.heat[s.heat.findIndex((v, i) => i % 2 === 0 && v === bin) + 1];
+    const c = { from: s.t, to: s.t + s.d, lo, hi, n, text: '' }, carried = T.exchangesIn(c).length;
+    c.text = T.offset(s.t) + ' to ' + T.offset(s.t + s.d) + ', ' + T.duration(lo) + ' to ' + T.duration(hi) + ': ' + T.count(n) + ' of ' + T.plural(s.n, 'answer') + ', ' + (carried ? T.plural(carried, 'exchange') + ' to open' : 'none carried by this page');
+    return c;
   }
 
   T.heatCells = cells;
@@ -86,14 +136,13 @@
     const { left, top } = u.cursor;
     if (left === null || left < 0 || top === null || top < 0) return null;
     const x = u.posToVal(left, 'x'), y = u.posToVal(top, 'y'), b = T.state.config.bins;
-    const s = T.state.seconds.find((c) => x >= c.t && x < c.t + c.d);
+    const s = T.state.seconds.findLast((c) => x >= c.t);
     if (!s || !s.heat) return null;
     const want = Math.floor(b.per_decade * Math.log10(y / b.lowest));
     let best = -1;
     for (let i = 0; i < s.heat.length; i += 2) if (best < 0 || Math.abs(s.heat[i] - want) < Math.abs(s.heat[best] - want)) best = i;
-    if (Math.abs(s.heat[best] - want) > 2) return { from: s.t, to: s.t + s.d, lo: 0, hi: Infinity, text: T.offset(s.t) + ' to ' + T.offset(s.t + s.d) + ': ' + T.count(s.n) + ' answers, none near ' + T.duration(y) };
-    const lo = edge(s.heat[best]), hi = edge(s.heat[best] + 1);
-    return { from: s.t, to: s.t + s.d, lo, hi, text: T.offset(s.t) + ' to ' + T.offset(s.t + s.d) + ', ' + T.duration(lo) + ' to ' + T.duration(hi) + ': ' + T.count(s.heat[best + 1]) + ' of ' + T.plural(s.n, 'answer') };
+    if (Math.abs(s.heat[best] - want) > 2) return { from: s.t, to: s.t + s.d, lo: 0, hi: Infinity, n: s.n, text: T.offset(s.t) + ' to ' + T.offset(s.t + s.d) + ': ' + T.count(s.n) + ' answers, none near ' + T.duration(y) };
+    return cellOf({ s, bin: s.heat[best] }, edge);
   }
 
   // Percentile curve.

@@ -32,6 +32,7 @@
   /** Generator and target on one axis of cores, each at its own instants. */
   function cores(grid, cpu) {
     const own = T.times().map((t, i) => [t, T.state.seconds[i].cpu]);
+    /** @type {{label: string, color: string, dash?: number[], points: number[][]}[]} */
     const sets = [{ label: cpu.length ? 'generator' : 'generator (the target is unknown)', color: '--c-planned', dash: [5, 4], points: own }];
     cpu.slice(0, 5).forEach((s, i) => sets.unshift({ label: s.service, color: '--c-e' + ((i + 2) % 7 + 1), points: s.t.map((t, k) => [t, s.v[k]]) }));
     if (cpu.length) sets[0].color = '--c-ok';

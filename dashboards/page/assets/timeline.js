@@ -34,7 +34,8 @@
     const text = cap.timelines
       ? 'No flight recording covered this request, so what the handler waited for is not known; ' + T.count(s.timelines || 0) + ' requests of the run have a timeline.'
       : 'What the handler waited for is not known: the target sent no timelines. A Go service that calls telemetry.Start has them.';
-    return el('p', { class: 'note' }, text);
+    const known = cap.timelines && T.state.end.exchanges.find((x) => x.breakdown.states);
+    return el('p', { class: 'note' }, text, known && [' The slowest that has one is ', el('a', { href: '#exchange-' + known.n, onclick: (e) => { e.preventDefault(); T.showExchange(known.n); } }, 'exchange ' + T.count(known.n)), ', ' + T.duration((known.done_ns - known.intended_ns) / 1e9) + '.']);
   }
 
   function timeline(s) {
@@ -80,7 +81,7 @@
   /** Marks the line of code in an open exchange; false when it is not there. */
   T.markLine = function (n, line) {
     const detail = document.getElementById('exchange-' + n + '-detail');
-    const found = [...detail.querySelectorAll('[data-line]')].find((e) => e.dataset.line === line);
+    const found = [.../** @type {NodeListOf<HTMLElement>} */ (detail.querySelectorAll('[data-line]'))].find((e) => e.dataset.line === line);
     if (!found) return false;
     const d = found.querySelector('details');
     if (d) d.open = true;

@@ -58,7 +58,7 @@
 
   /** Marks a span in an open exchange, and opens what it tells; false when it is not there. */
   T.markSpan = function (n, id) {
-    const row = document.querySelector('#exchange-' + n + '-detail [data-span="' + id + '"]');
+    const row = /** @type {?HTMLElement} */ (document.querySelector('#exchange-' + n + '-detail [data-span="' + id + '"]'));
     if (!row) return false;
     const d = row.closest('details');
     if (d) d.open = true;

@@ -1,6 +1,6 @@
-// Usage: node check.mjs REPORT.html [PICTURES [FUNCTION]]
+// Usage: node check.mjs PAGE.html [PICTURES [FUNCTION]]
 //
-// Opens a report at two widths in both themes, uses what a reader would use,
+// Opens a report, or the page of a comparison, at two widths in both themes, uses what a reader would use,
 // fails on anything a report must not do, and writes pictures of it. With
 // FUNCTION, the flame graph must know it.
 import assert from 'node:assert/strict';
@@ -188,6 +188,18 @@ async function difference(page) {
   return d.deepest.length ? `${d.deepest.length} call paths differ` : 'nothing differs, nothing is coloured';
 }
 
+/** Slow requests against typical ones: what could have been seen, or why nothing is compared. */
+async function slowCPU(page) {
+  if (await page.locator('[data-mode="slow"]').count() === 0) return 'no profile, no CPU of slow requests';
+  await page.click('[data-mode="slow"]');
+  const first = await page.evaluate(() => (window.Taillight.state.end.slow_cpu || [])[0]);
+  const text = await page.locator('#cpu').innerText();
+  if (first?.difference) assert.match(text, /would have shown in 4 of 5 runs/);
+  else assert.ok(/not compared/.test(text) && (!first || text.includes(first.why)), 'the CPU of slow requests: nothing, and no word why');
+  await page.click('[data-mode="request"]');
+  return first?.difference ? 'CPU of slow requests against typical ones' : 'CPU of slow requests: the page says why not';
+}
+
 /** Search, zoom by click and by keyboard, and back. */
 async function flame(page) {
   const canvas = page.locator('#cpu canvas');
@@ -220,23 +232,125 @@ async function flame(page) {
   return 'flame graph searched and zoomed';
 }
 
+/** What a cell of the heat map opens: its slowest exchange with its waterfall, down to the line it waited at, if its timeline knows; or why nothing. */
+async function opened(page, how) {
+  await page.waitForSelector('.filter:not([hidden])');
+  const first = page.locator('.exchanges button.open').first();
+  if (await first.count() === 0) {
+    assert.match(await page.locator('.exchanges .none').innerText(), /no exchange of it is here\. The run kept/, 'an empty cell without a word why');
+    return `${how}: nothing carried, the page says why`;
+  }
+  assert.equal(await first.getAttribute('aria-expanded'), 'true', `${how}: the slowest exchange is not open`);
+  assert.equal(await page.evaluate(() => document.activeElement === document.querySelector('.exchanges button.open')), true, `${how}: the focus is not on the slowest exchange`);
+  const times = await page.evaluate(() => { const T = window.Taillight; return [...document.querySelectorAll('.exchanges tr[id]:not(.detail)')].map((r) => { const x = T.state.end.exchanges.find((y) => 'exchange-' + y.n === r.id); return x.done_ns - x.intended_ns; }); });
+  assert.deepEqual(times, [...times].sort((a, b) => b - a), `${how}: not the slowest first`);
+  const detail = page.locator('.exchanges .detail:not([hidden])').first();
+  assert.ok(await detail.locator('.waterfall .row').count() >= 2, `${how}: no waterfall`);
+  const timed = await page.evaluate(() => { const T = window.Taillight, id = document.querySelector('.exchanges button.open').closest('tr').id, x = T.state.end.exchanges.find((y) => 'exchange-' + y.n === id); return x.breakdown.states ? x.breakdown.states.blocks.length : -1; });
+  if (timed < 0) return `${how}: waterfall, no timeline`;
+  if (timed === 0) return `${how}: waterfall, it never waited`;
+  const line = await detail.locator('.stacks code').first().innerText();
+  assert.match(line, /\S+:\d+$/, `${how}: no line of code`);
+  return `${how}: waterfall and ${line}`;
+}
+
+/** The slowest cell by mouse, by keyboard and by its button. */
+async function slowestCell(page, plot) {
+  const at = await page.evaluate(() => {
+    const T = window.Taillight, b = T.state.config.bins, cells = T.state.seconds.flatMap((s) => (s.heat || []).filter((v, i) => i % 2 === 0).map((bin) => ({ s, bin })));
+    const edge = (i) => b.lowest * 10 ** (i / b.per_decade), top = cells.reduce((m, c) => (c.bin > m.bin ? c : m)), low = Math.min(...cells.map((c) => c.bin));
+    const [from, to] = T.span(), lo = Math.log(edge(low) / 1.06), hi = Math.log(edge(top.bin + 1) * 1.06), mid = (Math.log(edge(top.bin)) + Math.log(edge(top.bin + 1))) / 2;
+    return { x: (top.s.t + top.s.d / 2 - from) / (to - from), y: (hi - mid) / (hi - lo), column: T.state.seconds.indexOf(top.s), rows: top.s.heat.length / 2 };
+  });
+  const over = plot.locator('.u-over');
+  await plot.scrollIntoViewIfNeeded();
+  const box = await over.boundingBox();
+  await over.click({ position: { x: at.x * box.width, y: at.y * box.height } });
+  const mouse = await opened(page, 'slowest cell by mouse');
+  const number = () => page.evaluate(() => document.querySelector('.exchanges tr[id]')?.id);
+  const first = await number();
+  await page.click('.filter');
+  await plot.focus();
+  await page.keyboard.press('Home');
+  for (let i = 0; i < at.column; i++) await page.keyboard.press('ArrowRight');
+  for (let i = 0; i < at.rows; i++) await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('Enter');
+  await opened(page, 'slowest cell by keyboard');
+  assert.equal(await number(), first, 'mouse and keyboard open different exchanges');
+  await page.click('.filter');
+  await page.click('#heat .slowest');
+  assert.equal(await number(), first, 'the button opens another cell');
+  await page.click('.filter');
+  return mouse + ', and by keyboard';
+}
+
+/** The limit of a search: every trial in the table, and marks on the chart. */
+async function capacity(page) {
+  const c = await page.evaluate(() => window.Taillight.state.end.document.capacity);
+  if (!c) return 'no search';
+  assert.equal(await page.locator('#capacity .trials tbody tr').count(), c.trials.length, 'a row for each trial');
+  const text = await page.locator('#capacity').innerText();
+  assert.ok(text.includes(c.objective), 'the objective');
+  for (const s of c.laws?.silent || []) assert.ok(text.includes(s), `why a law is silent: ${s}`);
+  for (const f of c.saturated || []) assert.ok(text.includes(f.title), `what was used up: ${f.title}`);
+  return `${c.trials.length} trials of a search`;
+}
+
+/** The page of a comparison: its sections speak, its plots are there, its flame graph is searched. */
+async function compared(page) {
+  const c = await page.evaluate(() => window.Taillight.state.end.compared);
+  for (const s of await page.locator('main > section').all()) assert.ok((await s.innerText()).trim().length > 30, `section ${await s.getAttribute('id')} says nothing`);
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(over <= 0, `the page is ${over} px wider than its window`);
+  assert.equal(await page.evaluate(() => typeof window.injected), 'undefined');
+  assert.ok(!/\[object|undefined|NaN/.test(await page.locator('main').innerText()), 'a value that is no text');
+  if (c.test) {
+    const told = (c.test.judgement?.effects || []).filter((e) => e.primary && e.ratio);
+    assert.equal(await page.locator('.forest').count(), told.length, 'a forest for each primary measure');
+    if (told.length) assert.equal(await page.locator('.forest').first().locator('tbody tr').count(), c.test.pairs.length + 1, 'every pair, and the pooled ratio');
+  } else if (!c.refused) {
+    assert.match(await page.locator('h1').innerText(), /n = 1 run a side: nothing is claimed/);
+    assert.equal(await page.locator('#shift, #percentiles').count(), 2, 'shift function and percentiles');
+  }
+  await accessible(page);
+  if (await page.locator('#cpu canvas').count() === 0) return 'comparison, without a flame graph';
+  await page.locator('#cpu canvas').focus();
+  await page.keyboard.press('ArrowDown');
+  assert.match(await page.locator('#flame-status').innerText(), /A: .*per request.*B: .*per request/);
+  return 'comparison with its flame graph';
+}
+
+/** How long a press takes until the frame after it is painted, in milliseconds. */
+async function pace(page) {
+  const between = (what) => page.evaluate(async (selector) => {
+    const target = document.querySelector(selector);
+    if (!target) return 0;
+    const began = performance.now();
+    target.click();
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
+    return performance.now() - began;
+  }, what);
+  const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime || 0);
+  const took = { 'an exchange': await between('.exchanges tr[id]:not(.detail) button.open[aria-expanded="false"]'), 'the slowest cell': await between('#heat .slowest'), 'the theme': await between('button.theme') };
+  await between('.filter');
+  for (let i = 0; i < 2; i++) await between('button.theme');
+  for (const [what, ms] of Object.entries({ 'first paint': paint, ...took })) assert.ok(ms < HANG, `${what} took ${Math.round(ms)} ms`);
+  return `first paint ${Math.round(paint)} ms, ` + Object.entries(took).map(([what, ms]) => `${what} ${Math.round(ms)} ms`).join(', ');
+}
+const HANG = 15000; // ms: figures are printed, only a hang is a fault on a machine that others use
+
 /** A cell of the heat map leads to exchanges; the theme button goes round. */
 async function heat(page) {
-  const plot = page.locator('#latency .plot').first();
+  const plot = page.locator('#heat .plot');
   if (await plot.count() === 0) return 'no latency: the page says so';
-  await plot.scrollIntoViewIfNeeded();
-  const over = plot.locator('.u-over');
-  const box = await over.boundingBox();
-  await over.click({ position: { x: box.width / 2, y: box.height * 0.8 } });
-  await page.waitForSelector('.filter:not([hidden])');
-  await page.click('.filter');
+  const way = await slowestCell(page, plot);
   const theme = () => page.evaluate(() => document.documentElement.dataset.mode);
   const now = await theme();
   for (let i = 0; i < 2; i++) await page.click('button.theme');
   assert.equal(await theme(), 'dark');
   await page.click('button.theme');
   assert.equal(await theme(), now);
-  return 'heat map cell filters exchanges';
+  return way;
 }
 
 async function shoot(page, view, what, options) {
@@ -246,10 +360,18 @@ async function shoot(page, view, what, options) {
 }
 
 await withBrowser(async (context) => {
+  let comparison = false;
   for (const view of views) {
     const said = [];
     const faults = await withReport(context, file, view, async (page, took) => {
       said.push(`drawn after ${took} ms`);
+      comparison = await page.evaluate(() => Boolean(window.Taillight.state.end.compared));
+      if (comparison) {
+        said.push(await compared(page));
+        await shoot(page, view, '', { fullPage: true });
+        return;
+      }
+      said.push(await pace(page));
       await content(page);
       await truths(page);
       await findings(page);
@@ -257,17 +379,16 @@ await withBrowser(async (context) => {
       await shoot(page, view, '-top', {});
       await accessible(page);
       if (view.width > 2000) return;
-      said.push(await slow(page), await evidence(page), await places(page));
+      said.push(await capacity(page), await slow(page), await evidence(page), await places(page));
       await page.mouse.move(0, 0);
-      said.push(await flame(page), await difference(page), await heat(page));
+      said.push(await flame(page), await difference(page), await slowCPU(page), await heat(page));
     });
     assert.deepEqual(faults, [], `${view.width} px, ${view.scheme}`);
     console.log(`ok ${view.width} px ${view.scheme}: ${said.join('; ')}`);
   }
   const faults = await withReport(context, file, { width: 1280, height: 900, scheme: 'light', script: false }, async (page) => {
     const text = await page.locator('main.plain').innerText();
-    assert.match(text, /Findings/);
-    assert.match(text, /Steps/);
+    assert.match(text, comparison ? /A against B/ : /Findings[^]*Steps/);
   });
   assert.deepEqual(faults, [], 'without scripts');
   console.log('ok without scripts: verdict, findings and steps stand there');
