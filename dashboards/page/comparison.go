@@ -23,6 +23,8 @@ type Comparison struct {
 	// ReportA and ReportB are where the pages of both runs are, relative or with
 	// http or https; anything else, and "", is no link.
 	ReportA, ReportB string
+	// Anyway is where unlike runs are compared all the same; as above.
+	Anyway string
 }
 
 // Test is an A/B test as its page shows it.
@@ -51,6 +53,7 @@ type compared struct {
 	Runs      *compare.Comparison `json:"runs,omitempty"`
 	Test      *tested             `json:"test,omitempty"`
 	Reports   [2]string           `json:"reports"` // "" for none
+	Anyway    string              `json:"anyway"`  // "" for nowhere
 	CPUSilent string              `json:"cpu_silent,omitempty"`
 	Titles    map[string]string   `json:"titles"` // of measures
 }
@@ -73,7 +76,7 @@ type tested struct {
 func WriteComparison(w io.Writer, c Comparison) error {
 	m := &model{config: config{Type: "config", Phases: []phase{}, Steps: []step{}, Settings: []setting{}}}
 	m.end = end{Type: "end", Compared: &compared{
-		Claim: clip(c.Claim, 2000), Refused: c.Refused, Exit: c.Exit, Runs: c.Runs, Reports: [2]string{link(c.ReportA), link(c.ReportB)},
+		Claim: clip(c.Claim, 2000), Refused: c.Refused, Exit: c.Exit, Runs: c.Runs, Reports: [2]string{link(c.ReportA), link(c.ReportB)}, Anyway: link(c.Anyway),
 		Titles: map[string]string{},
 	}}
 	for _, measure := range compare.Measures() {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -219,9 +218,12 @@ func (r *runner) zipped(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
+// alreadyBusy answers a second request of those that take processors.
+const alreadyBusy = "another download or comparison is under way: try again when it is done"
+
 func tooMany(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", "2")
-	reply(w, http.StatusTooManyRequests, accepted{Error: "another download or comparison is under way: try again when it is done"})
+	reply(w, http.StatusTooManyRequests, accepted{Error: alreadyBusy})
 }
 
 // pack adds a file as long as it was when it was listed: what is appended
@@ -247,47 +249,6 @@ func pack(z *zip.Writer, dir *os.Root, id string, a *artefact, plain bool) error
 	return err
 }
 
-// compareWait bounds a comparison and its answer.
-const compareWait = 5 * time.Minute
-
-// compareStored sets two stored runs side by side.
-func (r *runner) compareStored(w http.ResponseWriter, q *http.Request) {
-	a, b := q.FormValue("a"), q.FormValue("b")
-	for _, id := range []string{a, b} {
-		if err := bench.CheckID(id); err != nil {
-			reply(w, http.StatusBadRequest, accepted{Error: "give a and b: " + err.Error()})
-			return
-		}
-		dir, err := r.openRun(id)
-		if err != nil {
-			reply(w, http.StatusNotFound, accepted{Error: "no such run: " + id})
-			return
-		}
-		_ = dir.Close() // only read
-	}
-	if a == b {
-		reply(w, http.StatusBadRequest, accepted{Error: "a and b are one run: name two"})
-		return
-	}
-	if id := r.running(); id != "" {
-		reply(w, http.StatusConflict, accepted{ID: id, Error: "run " + id + " goes on, and a comparison would take its processors: wait for its end"})
-		return
-	}
-	if !r.heavy.TryLock() {
-		tooMany(w)
-		return
-	}
-	defer r.heavy.Unlock()
-	// Long runs take their time to read. A writer without deadlines has none to move.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(compareWait))
-	out, err := compareDirs(filepath.Join(r.o.runs, a), filepath.Join(r.o.runs, b), q.FormValue("force") == "true")
-	if err != nil {
-		reply(w, http.StatusConflict, accepted{Error: err.Error()})
-		return
-	}
-	reply(w, http.StatusOK, out)
-}
-
 // runsPath is where the artefacts of runs are served.
 const runsPath = "/runs"
 
@@ -298,4 +259,5 @@ func (r *runner) registerArtefacts(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+names.PathRuns+"/{id}/files", r.files)
 	mux.HandleFunc("GET "+names.PathRuns+"/{id}/archive.zip", r.zipped)
 	mux.HandleFunc("GET /api/compare", r.compareStored)
+	mux.HandleFunc("GET "+comparePath, r.comparedPage)
 }

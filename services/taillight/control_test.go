@@ -133,3 +133,30 @@ func TestARunIsSteeredThroughTheAPI(t *testing.T) {
 		t.Errorf("%d changes in the seconds, headers %v", told, back.Plan.Journeys[0].Steps[0].Headers)
 	}
 }
+
+// Two stored runs stand side by side on a page of their own, in the sandbox of
+// a report; what cannot be compared is said in a sentence.
+func TestStoredRunsAreComparedOnAPage(t *testing.T) {
+	r, h, id := storedServe(t)
+	r.jobs = nil // none goes on
+	other := "20260101-000000-0001"
+	for _, name := range []string{id, other} {
+		dir := filepath.Join(r.o.runs, name)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		writeFixedRun(t, dir)
+	}
+	for query, want := range map[string]int{
+		"?a=" + id + "&b=" + other: 200, "?a=" + id + "&b=" + id: 400, "?a=" + id: 400, "?a=" + id + "&b=20260101-000000-0002": 404,
+	} {
+		w := get(h, comparePath+query, nil)
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d: %.300s", query, w.Code, want, w.Body.String())
+		}
+		page := strings.HasPrefix(w.Header().Get("Content-Type"), "text/html")
+		if sandboxed := strings.HasPrefix(w.Header().Get("Content-Security-Policy"), "sandbox "); page != (want == 200) || sandboxed != page {
+			t.Errorf("%s: %v", query, w.Header())
+		}
+	}
+}

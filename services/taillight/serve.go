@@ -167,6 +167,7 @@ func runsPage(r *runner, token string) http.Handler {
 	runs := api(r, g)
 	mux.Handle("/api/", runs)
 	mux.Handle("GET /runs/{id}/{file...}", runs)
+	mux.Handle("GET "+comparePath, runs)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /{$}", consolePage(r))
 	live := livePage(r, true)
