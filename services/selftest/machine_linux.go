@@ -43,6 +43,13 @@ func pinThread(processor int) (release func() error, err error) {
 	return func() error { return unix.SchedSetaffinity(0, &before) }, nil
 }
 
+// claimProcessor gives the calling thread the niceness that a generator asks
+// for itself, where that is permitted: who is to starve it must not yield.
+func claimProcessor() {
+	const asGenerator = -10
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), asGenerator)
+}
+
 // wakeUps returns how late the system's own timer wakes a thread that has nothing
 // else to do, so many times a second; none when it cannot be used.
 func wakeUps(ctx context.Context, rate float64, d time.Duration) []time.Duration {

@@ -152,6 +152,8 @@ func runBurners(job []byte, in io.Reader) error {
 	runtime.GOMAXPROCS(b.Threads + 1)
 	for range b.Threads {
 		go func() { // ends with the process
+			runtime.LockOSThread()
+			claimProcessor()
 			for sum := uint64(1); ; {
 				for range 1 << 20 {
 					sum = sum*0x9e3779b97f4a7c15 + 1
