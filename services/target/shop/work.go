@@ -151,7 +151,7 @@ func listOffers(bytes int64) {
 // collection, running, and not waiting for it.
 type catalogue struct{ index []*item }
 
-type item struct{ id uint64 }
+type item struct{ id int }
 
 const (
 	pointerBytes = 8
@@ -162,6 +162,9 @@ const (
 func newCatalogue(bytes int64) *catalogue {
 	items := make([]item, indexedItems)
 	c := &catalogue{index: make([]*item, bytes/pointerBytes)}
+	for i := range items {
+		items[i].id = i
+	}
 	for i := range c.index {
 		c.index[i] = &items[i%indexedItems]
 	}
