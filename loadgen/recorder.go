@@ -141,12 +141,19 @@ func (se *Series) seen(class ErrorClass, first, last time.Duration) {
 }
 
 // Merge adds what o counted and measured to se; o is unchanged.
-func (se *Series) Merge(o *Series) {
+func (se *Series) Merge(o *Series) { se.merge(o, func() {}) }
+
+// merge is Merge in pieces, with breathe between them.
+func (se *Series) merge(o *Series, breathe func()) {
 	se.Counts.Add(o.Counts)
 	se.OK.Merge(o.OK)
+	breathe()
 	se.Response.Merge(o.Response)
+	breathe()
 	se.Service.Merge(o.Service)
+	breathe()
 	se.Lag.Merge(o.Lag)
+	breathe()
 	if o.Errors == nil {
 		return
 	}
@@ -187,8 +194,9 @@ func (r *recorder) collect(into []Exchange) []Exchange {
 
 // swap takes everything since the last swap: the series with any activity, in
 // order of phase and step, and, at the end of into, the exchanges since the
-// last collect. It is called by one goroutine only.
-func (r *recorder) swap(into []Exchange) ([]Series, []Exchange, Iterations) {
+// last collect. Between pieces of work it calls breathe. It is called by one
+// goroutine only.
+func (r *recorder) swap(into []Exchange, breathe func()) ([]Series, []Exchange, Iterations) {
 	merged := make([]*Series, len(r.total))
 	for _, s := range r.stripes {
 		s.mu.Lock()
@@ -197,26 +205,29 @@ func (r *recorder) swap(into []Exchange) ([]Series, []Exchange, Iterations) {
 		clear(s.done)
 		s.done = s.done[:0]
 		s.mu.Unlock()
-		for i, se := range s.spare {
+	}
+	r.mu.Lock()
+	iter := r.iter
+	r.iter = Iterations{}
+	r.mu.Unlock()
+	for _, s := range r.stripes {
+		for i, se := range s.spare { // which nobody else has by now
 			if se == nil || se.Counts == (Counts{}) {
 				continue
 			}
 			if merged[i] == nil {
 				merged[i] = &Series{Phase: se.Phase, Step: se.Step}
 			}
-			merged[i].Merge(se)
+			merged[i].merge(se, breathe)
 			se.empty()
+			breathe()
 		}
 	}
-	r.mu.Lock()
-	iter := r.iter
-	r.iter = Iterations{}
-	r.mu.Unlock()
-	return r.addUp(merged), into, iter
+	return r.addUp(merged, breathe), into, iter
 }
 
 // addUp adds a second to the totals and returns it without its gaps.
-func (r *recorder) addUp(merged []*Series) []Series {
+func (r *recorder) addUp(merged []*Series, breathe func()) []Series {
 	var out []Series
 	for i, se := range merged {
 		if se == nil {
@@ -225,7 +236,7 @@ func (r *recorder) addUp(merged []*Series) []Series {
 		if r.total[i] == nil {
 			r.total[i] = &Series{Phase: se.Phase, Step: se.Step}
 		}
-		r.total[i].Merge(se)
+		r.total[i].merge(se, breathe)
 		out = append(out, *se)
 	}
 	return out
