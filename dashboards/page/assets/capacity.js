@@ -214,7 +214,7 @@
   function bounds(c) {
     const l = c.laws, rows = [['Bracket', T.bracket(c)], ['Recovery', recovery(c)]];
     if (l && l.cpu_limit_per_s > 0) {
-      rows.push(['CPU bound', T.rate(l.cpu_limit_per_s) + ': ' + Number(l.cores.toPrecision(3)) + ' cores at ' + T.duration(l.cpu_per_request) + ' of CPU per request (' + l.cpu_phase + ')'
+      rows.push(['CPU bound', T.rate(l.cpu_limit_per_s) + ': ' + Number(l.cores.toPrecision(3)) + (l.cores === 1 ? ' core' : ' cores') + ' at ' + T.duration(l.cpu_per_request) + ' of CPU per request (' + l.cpu_phase + ')'
         + (l.generator_cpu > 0 ? '; the generator took ' + T.duration(l.generator_cpu) : '')]);
     }
     if (l && l.in_flight_limit_per_s > 0) rows.push(['Cap on requests in flight', 'is enough for ' + T.rate(l.in_flight_limit_per_s)]);

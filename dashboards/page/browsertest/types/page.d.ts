@@ -84,7 +84,7 @@ interface Line {
 
 interface ChartOptions {
   title: string; id?: string; note?: string; label: string; x: number[]; lines: Line[]; format: (v: number) => string; tick?: (v: number) => string;
-  log?: boolean; range?: number[]; height?: number; time?: boolean; xTicks?: () => number[]; xFormat?: (v: number) => string; xRange?: number[]; xName?: (v: number) => string;
+  log?: boolean; range?: number[]; height?: number; time?: boolean; xTicks?: (u: any) => number[]; xFormat?: (v: number) => string; xRange?: number[]; xName?: (v: number) => string;
   paint?: (u: any) => void; over?: (u: any) => void; click?: (u: any) => void; hover?: (u: any) => void; late?: boolean; extra?: Node;
   key?: (key: string, idx: number) => string | null; moved?: (idx: number) => string;
 }
