@@ -15,6 +15,8 @@
   };
   const purposes = { climb: 'climb', bisect: 'bisect', again: 'tried again', confirm: 'confirm', overload: 'overload', recover: 'recovery' };
   const looks = { pass: ['kept', 'yes', '--good'], fail: ['missed', 'no', '--bad'], unclear: ['unclear', 'maybe', '--warn-strong'], invalid: ['invalid', 'off', '--muted'] };
+  /** What made a trial fail, where the archive has a word for it alone. */
+  const reasons = { share: 'too many missed', rate: 'fewer answers than arrivals', backlog: 'ever more in flight' };
   const look = (t) => looks[t.verdict] || [t.verdict, 'off', '--muted'];
 
   /** Draws the section; the page has it only when the run searched. */
@@ -199,7 +201,7 @@
   }
 
   function verdict(t) {
-    const [word, cls] = look(t), more = [t.why, t.pooled > 0 && T.plural(t.pooled, 'trial') + ' judged together'].filter(Boolean);
+    const [word, cls] = look(t), more = [reasons[t.why] || t.why, t.pooled > 0 && T.plural(t.pooled, 'trial') + ' judged together'].filter(Boolean);
     return [el('span', { class: 'mark ' + cls }, word), more.length > 0 && el('small', { class: 'why' }, more.join(', '))];
   }
 
