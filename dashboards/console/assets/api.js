@@ -42,7 +42,7 @@
    * Follows a run to its end. What was told before is told again, also after a
    * connection was lost, so begin must forget.
    * @param {string} id
-   * @param {{begin: function, lost: function, event: function(string, any)}} on
+   * @param {{begin: () => void, lost: (gone: boolean) => void, event: (kind: string, data: any) => void}} on
    * @returns {EventSource}
    */
   T.follow = function (id, on) {

@@ -4,8 +4,8 @@
   const el = T.el;
 
   /**
-   * @param {function(string): Object} find     a run by its id
-   * @param {function()} changed                called when the choice changed here
+   * @param {(id: string) => (Run | undefined)} find  a run by its id
+   * @param {() => void} changed  called when the choice changed here
    */
   T.comparing = function (find, changed) {
     const node = el('div', { class: 'compare', role: 'group', 'aria-label': 'Compare two runs', hidden: true });

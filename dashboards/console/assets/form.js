@@ -7,7 +7,7 @@
   const input = (id, attributes) => el('input', Object.assign({ id, name: id, type: 'text', autocomplete: 'off', spellcheck: 'false' }, attributes));
 
   /**
-   * @param {function(string)} started  called with the id of a run
+   * @param {(id: string) => void} started  called with the id of a run
    */
   T.form = function (started) {
     const f = {

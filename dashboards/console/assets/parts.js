@@ -7,7 +7,7 @@
    * A labelled control with a hint under it.
    * @param {string} label
    * @param {HTMLElement} control  has an id
-   * @param {{hint: (string|Node)=, unit: string=, class: string=}=} o
+   * @param {{hint?: Child, unit?: string, class?: string}=} o
    */
   T.field = function (label, control, o) {
     const hint = el('small', { id: control.id + '-hint', class: 'hint-line' }, o && o.hint);

@@ -7,7 +7,7 @@
   /**
    * Shows a run until it has ended.
    * @param {string} id
-   * @param {function(Object)} ended  called once with the end event
+   * @param {(end: ?Ended) => void} ended  called once with the end event, or null when the server knows no such run
    */
   T.running = function (id, ended) {
     const r = {
@@ -60,7 +60,10 @@
     load(r, s.Plan.phases[0]);
   }
 
-  // [key, label, css of its sparkline, value of a second, what stands under the label]
+  /**
+   * Key, label, css of the sparkline, value of a second beside the one before.
+   * @type {[string, string, ?string, ((p: any, before?: any) => number)?][]}
+   */
   const cells = [
     ['elapsed', 'elapsed', null],
     ['users', 'users', 's-users', (p) => p.Users],
@@ -73,9 +76,10 @@
 
   function figures(r) {
     for (const [key, label] of cells) {
-      const f = r.figures[key] = { value: el('dd', null, '–'), more: el('dd', { class: 'more' }), spark: el('dd', { class: 'trace', 'aria-hidden': 'true' }), label: el('dt', null, label) };
-      f.box = el('div', { 'data-figure': key }, f.label, f.value, f.more, f.spark);
-      r.list.append(f.box);
+      const value = el('dd', null, '–'), more = el('dd', { class: 'more' }), spark = el('dd', { class: 'trace', 'aria-hidden': 'true' });
+      const box = el('div', { 'data-figure': key }, el('dt', null, label), value, more, spark);
+      r.figures[key] = { value, more, spark, box };
+      r.list.append(box);
     }
   }
 

@@ -41,7 +41,7 @@
     return reason ? reason[0].toUpperCase() + reason.slice(1) : 'No reason was written: the run did not live to judge itself';
   };
 
-  /** @param {function()} picked  called when the reader picks runs to compare */
+  /** @param {() => void} picked  called when the reader picks runs to compare */
   T.runs = function (picked) {
     const v = {
       all: null, shown: STEP, open: new Set(), picked, byHand: false,

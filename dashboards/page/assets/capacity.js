@@ -15,6 +15,8 @@
   };
   const purposes = { climb: 'climb', bisect: 'bisect', again: 'tried again', confirm: 'confirm', overload: 'overload', recover: 'recovery' };
   const looks = { pass: ['kept', 'yes', '--good'], fail: ['missed', 'no', '--bad'], unclear: ['unclear', 'maybe', '--warn-strong'], invalid: ['invalid', 'off', '--muted'] };
+  /** What made a trial fail, where the archive has a word for it alone. */
+  const reasons = { share: 'too many missed', rate: 'fewer answers than arrivals', backlog: 'ever more in flight' };
   const look = (t) => looks[t.verdict] || [t.verdict, 'off', '--muted'];
 
   /** Draws the section; the page has it only when the run searched. */
@@ -199,7 +201,7 @@
   }
 
   function verdict(t) {
-    const [word, cls] = look(t), more = [t.why, t.pooled > 0 && T.plural(t.pooled, 'trial') + ' judged together'].filter(Boolean);
+    const [word, cls] = look(t), more = [reasons[t.why] || t.why, t.pooled > 0 && T.plural(t.pooled, 'trial') + ' judged together'].filter(Boolean);
     return [el('span', { class: 'mark ' + cls }, word), more.length > 0 && el('small', { class: 'why' }, more.join(', '))];
   }
 
@@ -214,7 +216,7 @@
   function bounds(c) {
     const l = c.laws, rows = [['Bracket', T.bracket(c)], ['Recovery', recovery(c)]];
     if (l && l.cpu_limit_per_s > 0) {
-      rows.push(['CPU bound', T.rate(l.cpu_limit_per_s) + ': ' + Number(l.cores.toPrecision(3)) + ' cores at ' + T.duration(l.cpu_per_request) + ' of CPU per request (' + l.cpu_phase + ')'
+      rows.push(['CPU bound', T.rate(l.cpu_limit_per_s) + ': ' + Number(l.cores.toPrecision(3)) + (l.cores === 1 ? ' core' : ' cores') + ' at ' + T.duration(l.cpu_per_request) + ' of CPU per request (' + l.cpu_phase + ')'
         + (l.generator_cpu > 0 ? '; the generator took ' + T.duration(l.generator_cpu) : '')]);
     }
     if (l && l.in_flight_limit_per_s > 0) rows.push(['Cap on requests in flight', 'is enough for ' + T.rate(l.in_flight_limit_per_s)]);

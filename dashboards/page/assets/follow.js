@@ -9,7 +9,7 @@
    * Follows the events of a run that goes on, and applies them. A connection
    * that is lost is made again, and goes on after the last event that came.
    * @param {string} url  of the stream
-   * @param {{changed: function(), lost: function(), back: function(), ended: function(?Error)}} on
+   * @param {Following} on
    *   changed after each event; ended once, when the report is there, or with an error when it could not be read
    */
   T.follow = function (url, on) {

@@ -17,8 +17,8 @@
 
   /**
    * Follows the run to its end.
-   * @param {function(): Map<string, HTMLElement>} frame  makes the page's empty sections
-   * @param {function(boolean)} report  draws the finished report in their place
+   * @param {() => Map<string, HTMLElement>} frame  makes the page's empty sections
+   * @param {(stay?: boolean) => void} report  draws the finished report in their place
    */
   T.live = function (frame, report) {
     const voice = el('p', { class: 'voice', 'aria-live': 'polite' });

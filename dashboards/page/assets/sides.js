@@ -21,7 +21,7 @@
   /** The figures of both runs, with how far each could be off within its own run. */
   T.sides = function (section) {
     const c = T.state.end.compared, r = c.runs;
-    const name = (side, report) => el('span', null, el('b', null, side.id), ' ' + side.name, report && [' ', el('a', { href: report }, 'report')]);
+    const name = (side, report) => el('span', null, el('b', { class: 'id' }, side.id), ' ' + side.name, report && [' ', el('a', { href: report }, 'report')]);
     section.append(T.wide('The two runs', T.table(['', 'Run', 'Measured', 'Planned requests', 'Generator'], [['A', r.a, 0], ['B', r.b, 1]].map(([letter, side, i]) => [
       el('b', { class: 'arm ' + String(letter).toLowerCase() }, letter), name(side, c.reports[i]), T.duration(side.seconds), T.count(side.planned), grade(side.grade)]), { numbers: 2, words: 4 })));
     if (c.refused) return;
@@ -57,7 +57,7 @@
     T.chart(section, {
       title: 'Shift of the deciles', id: 'shift', note: 'B minus A, with the 95\u00a0% interval within these runs', label: 'Shift function. ' + shiftLead(list),
       x: list.map((s) => 100 * s.share), time: false, height: 15, range: [least - room, most + room], xRange: [5, 95], format: signed, tick: signed,
-      xTicks: () => list.map((s) => 100 * s.share), xFormat: (v) => v + '\u00a0%', xName: (v) => 'p' + v,
+      xTicks: (u) => list.filter((s, i) => u.width > 480 || i % 2 === 0).map((s) => 100 * s.share), xFormat: (v) => v + '\u00a0%', xName: (v) => 'p' + v,
       lines: [
         { label: 'B − A', color: '--accent', data: list.map((s) => s.shift), shown: list, format: (s) => signed(s.shift) + (s.interval ? ' (' + signed(s.interval.lo) + ' to ' + signed(s.interval.hi) + ')' : ' (too short a run for an interval)') },
         { label: 'A', color: '--c-sent', data: list.map(() => null), shown: list.map((s) => s.a), format: T.duration },

@@ -21,10 +21,10 @@
   }
 
   T.header = function () {
-    const c = T.state.config || {}, d = T.state.end && T.state.end.document;
+    const c = T.state.config, d = T.state.end && T.state.end.document;
     return el('header', { class: 'top' },
       el('span', { class: 'brand' }, el('i', { 'aria-hidden': 'true' }), 'Taillight'),
-      el('span', { class: 'run' }, el('strong', null, c.name || 'run'), ' ', el('span', null, c.id)),
+      el('span', { class: 'run' }, el('strong', null, (c && c.name) || 'run'), ' ', el('span', null, c && c.id)),
       d ? el('span', { class: 'chip ' + d.verdict }, words[d.verdict] || d.verdict) : el('span', { class: 'chip live', id: 'state' }),
       T.themeButton());
   };

@@ -1,9 +1,7 @@
 // What the page's scripts share: the namespace they add to, and the events that
-// they draw. tsc holds the scripts to it; nothing of it reaches a browser.
+// they draw. tsc holds the scripts to it; nothing of it reaches a browser. What
+// other pages share too is in basics.d.ts.
 
-type Child = Node | string | number | false | null | undefined | Child[];
-/** A cell of a table; a row may be cells alone. */
-type Row = Child[] | { cells: Child[]; class?: string; id?: string };
 /** Components of a response with their nanoseconds. */
 type Shares = [string, number][];
 
@@ -23,8 +21,11 @@ interface Second {
   type: 'second'; t: number; d: number; phase: number; users: number; in_flight: number;
   planned: number; sent: number; ok: number; failed: number; unsent: number; errors?: Record<string, number>;
   cpu: number; throttled: number; late?: boolean; n: number;
-  response?: number[]; service?: number[]; lag?: number[]; heat?: number[];
+  response?: number[]; service?: number[]; lag?: number[]; heat?: number[]; so_far?: SoFar;
 }
+
+/** What was counted and measured until now: the newest column has it while the run goes on; response is p50, p95, p99, max. */
+interface SoFar { n: number; response?: number[]; steps: { name: string; planned: number; ok: number; failed: number; unsent: number; n: number; response?: number[] }[] }
 
 interface Span { id: string; name: string; kind: string; service: string; parent: number; depth: number; at_ns: number; duration_ns: number; centred?: boolean; failed?: boolean; status?: string; attributes?: [string, string][] }
 
@@ -83,11 +84,11 @@ interface Line {
 
 interface ChartOptions {
   title: string; id?: string; note?: string; label: string; x: number[]; lines: Line[]; format: (v: number) => string; tick?: (v: number) => string;
-  log?: boolean; range?: number[]; height?: number; time?: boolean; xTicks?: () => number[]; xFormat?: (v: number) => string; xRange?: number[]; xName?: (v: number) => string;
+  log?: boolean; range?: number[]; height?: number; time?: boolean; xTicks?: (u: any) => number[]; xFormat?: (v: number) => string; xRange?: number[]; xName?: (v: number) => string;
   paint?: (u: any) => void; over?: (u: any) => void; click?: (u: any) => void; hover?: (u: any) => void; late?: boolean; extra?: Node;
   key?: (key: string, idx: number) => string | null; moved?: (idx: number) => string;
 }
-interface Chart { o: ChartOptions; plot: any; figure: HTMLElement; buttons: HTMLElement[]; at?: HTMLElement }
+interface Chart { o: ChartOptions; plot: any; figure: HTMLElement; buttons: HTMLElement[]; at?: HTMLElement; table?: { element: HTMLElement; refresh: () => void } }
 
 /** A cell of the heat map. */
 interface Cell { from: number; to: number; lo: number; hi: number; n: number; text: string; name?: string }
@@ -104,34 +105,18 @@ interface FlameGraph { search: (text: string) => void; show: (n: FlameNode) => v
 interface Component { id: string; name: string; doing: string; css: string }
 interface Way { href: string; text: string; go: (ev?: Event) => void }
 type Section = (section: HTMLElement) => void;
+/** How the page stands to a run that goes on. */
+type Connection = 'connecting' | 'live' | 'lost';
+/** What the events so far add up to: stage, after and failed are of a run that goes on. */
+interface State { config: Config | null; seconds: Second[]; end: End | null; stage: string; after: boolean; failed: string }
+interface Following { changed: () => void; lost: () => void; back: () => void; ended: (err: Error | null) => void }
 
-interface Taillight {
-  // base
-  el<K extends keyof HTMLElementTagNameMap>(tag: K, attributes?: Record<string, any> | null, ...children: Child[]): HTMLElementTagNameMap[K];
-  fill<E extends Element>(e: E, ...children: Child[]): E;
-  duration(s: number | null | undefined): string;
-  tick(s: number): string;
-  offset(s: number): string;
-  count(n: number): string;
-  rate(v: number): string;
-  percent(x: number | null | undefined): string;
-  bytes(b: number): string;
-  cores(v: number): string;
-  quantity(value: number, unit: string): string;
-  wall(iso: string): string;
-  list(words: string[]): string;
-  plural(n: number, one: string, many?: string): string;
-  onRepaint(f: () => void): void;
-  repaint(): void;
-  color(name: string): string;
-  rem(n: number): number;
-  font(rem: number): string;
-  theme(name?: string): string;
-  themeButton(): HTMLElement;
+interface Taillight extends Basics {
+  // the way through the page
   motion(): ScrollBehavior;
   go(e: Element): void;
   // feed
-  state: { config: Config | null; seconds: Second[]; end: End | null };
+  state: State;
   apply(event: any): void;
   replay(text: string): Promise<void>;
   column(f: (s: Second) => any): any[];
@@ -140,12 +125,9 @@ interface Taillight {
   shell(words: string[]): string;
   // charts
   chart(parent: HTMLElement, o: ChartOptions): Chart;
+  update(chart: Chart, o: ChartOptions): void;
   span(): [number, number];
   logTicks(u: any): number[];
-  table(head: Child[], rows: Row[], o?: { numbers?: number; words?: number; caption?: string; class?: string }): HTMLTableElement;
-  wide(label: string, table: Node): HTMLElement;
-  empty(why: string, ...how: Child[]): HTMLElement;
-  drop(holder: HTMLElement): void;
   pairs(rows: Child[][]): HTMLElement;
   // components and references
   component(id: string): Component;
@@ -159,6 +141,11 @@ interface Taillight {
   reference(ref: string | undefined, e?: Evidence | null, finding?: Finding): Way | null;
   functionIn(text: string): string;
   reveal(id: string): void;
+  // a run that goes on; the scripts of a report do not follow
+  live(frame: () => Map<string, HTMLElement>, report: (stay?: boolean) => void): void;
+  follow(url: string, on: Following): void;
+  spanSoFar(now: number): [number, number];
+  connection?: Connection;
   // flame graphs
   flameTree(set: StackSet): FlameNode;
   flamePlace(root: FlameNode): void;
@@ -176,6 +163,10 @@ interface Taillight {
   header(): HTMLElement;
   verdict: Section; capacity: Section; validity: Section; load: Section; latency: Section; errors: Section; slow: Section; exchanges: Section;
   cpu: Section; target: Section; environment: Section; rules: Section; files: Section;
+  loadChart(said: string): ChartOptions;
+  usersChart(): ChartOptions;
+  errorsChart(): ChartOptions | null;
+  heatCells(u: any, edge: (bin: number) => number, most: number): void;
   findings(d: any): HTMLElement;
   told(f: Finding): Child;
   bracket(c: Capacity): string;
@@ -202,5 +193,4 @@ interface Taillight {
   sides: Section; differs: Section; shift: Section; overlaid: Section; arms: Section; forest: Section; effects: Section;
 }
 
-interface Window { Taillight: Taillight }
 declare const uPlot: any;
