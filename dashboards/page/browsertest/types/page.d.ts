@@ -64,7 +64,7 @@ interface DifferenceSide { segments: number; requests: number; samples: number; 
 interface SlowCPU { step: string; difference?: Difference; why?: string }
 
 interface Compared {
-  claim: string; answer: string; refused: boolean; exit: number; reports: [string, string]; titles: Record<string, string>; cpu_silent?: string;
+  claim: string; answer: string; refused: boolean; exit: number; reports: [string, string]; anyway?: string; titles: Record<string, string>; cpu_silent?: string;
   runs?: any; // of compare --json
   test?: any; // of ab.json
 }
