@@ -53,7 +53,7 @@ type compared struct {
 	Runs      *compare.Comparison `json:"runs,omitempty"`
 	Test      *tested             `json:"test,omitempty"`
 	Reports   [2]string           `json:"reports"` // "" for none
-	Anyway    string              `json:"anyway"`  // "" for nowhere
+	Anyway    string              `json:"anyway,omitempty"`
 	CPUSilent string              `json:"cpu_silent,omitempty"`
 	Titles    map[string]string   `json:"titles"` // of measures
 }
