@@ -50,11 +50,29 @@ func (o *allowOptions) publisher() (netip.Addr, error) {
 	return gateway, nil
 }
 
+// checkAllowedNames refuses names and URLs that could never be met.
+func (o *allowOptions) checkAllowedNames() error {
+	for _, h := range o.allowHosts {
+		if h == "" || strings.ContainsAny(h, "/:@ ") && net.ParseIP(strings.Trim(h, "[]")) == nil {
+			return usageError{fmt.Errorf("--allow-host %s: give a name or an address without port, such as load.example", h)}
+		}
+	}
+	for _, t := range o.allowTargets {
+		if u, err := url.Parse(t); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return usageError{fmt.Errorf("--allow-target %s: give a base URL such as http://shop.example:8000", t)}
+		}
+	}
+	return nil
+}
+
+//nolint:gochecknoglobals // an address
+var metadataIPv6 = netip.MustParseAddr("fd00:ec2::254") // Amazon's; the others' are link-local
+
 // refuseLinkLocal is the guard of every run of serve: a cloud's metadata, which
 // holds its keys, is at such an address, whatever name leads there.
 func refuseLinkLocal(to netip.AddrPort) error {
-	if a := to.Addr().Unmap(); a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() {
-		return fmt.Errorf("%s is a link-local address, which serve sends nothing to", a)
+	if a := to.Addr().Unmap(); a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a == metadataIPv6 {
+		return fmt.Errorf("%s is a link-local or metadata address, which serve sends nothing to", a)
 	}
 	return nil
 }
@@ -158,10 +176,10 @@ func (o *serveOptions) checkWay(tr *loadgen.Transport) error {
 	return nil
 }
 
-// checkChange refuses more load than serve may bring.
-func (o *serveOptions) checkChange(ch *loadgen.Change) error {
-	var p loadgen.Plan
-	p.Phases = []loadgen.Phase{{}}
+// checkChange refuses more load than serve may bring, with what the journeys of
+// the plan bring that have a load of their own.
+func (o *serveOptions) checkChange(plan *loadgen.Plan, ch *loadgen.Change) error {
+	p := loadgen.Plan{Phases: []loadgen.Phase{{}}, Journeys: plan.Journeys}
 	if ch.Users != nil {
 		p.Phases[0].Users = loadgen.Constant(float64(*ch.Users))
 	}

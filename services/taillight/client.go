@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,11 +45,18 @@ func (o *runOptions) checkServed(planted faults.Set) error {
 		return usageError{fmt.Errorf("%s=%s with --serve: the target is not started by this command; unset it, or leave --serve out", names.EnvFaults, planted)}
 	}
 	for _, flag := range []string{"out", "runs", "runs-url", "grafana-url", "admin", "forward-otlp", "forward-profiles", "fault", "otlp", "otlp-grpc", "profiles", "web"} {
-		if o.flags.Changed(flag) {
+		if o.flags.Changed(flag) && !o.serves(flag) {
 			return usageError{fmt.Errorf("--%s with --serve: it is for serve to say; start serve with it, or leave --serve out", flag)}
 		}
 	}
 	return nil
+}
+
+// serves reports whether a flag was set by a variable that serve reads too: both
+// have it where a command is executed beside serve, in its container.
+func (o *runOptions) serves(flag string) bool {
+	shared := []string{"runs", "runs-url", "grafana-url", "web"}
+	return slices.Contains(shared, flag) && o.flags.Lookup(flag).Annotations[fromVariable] != nil
 }
 
 // runThere has serve run a plan, shows it as it goes, and ends as the run does.

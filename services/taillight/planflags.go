@@ -207,7 +207,7 @@ func (o *planOptions) transportOverrides(t *plan.TransportOverrides) (err error)
 // is passed on to, and those that readers follow.
 func (o *planOptions) checkAddresses() error {
 	for _, flag := range []string{"web", "otlp", "otlp-grpc", "profiles"} {
-		if f := o.flags.Lookup(flag); f != nil {
+		if f := o.flags.Lookup(flag); f != nil && f.Value.String() != webAnywhere {
 			if err := checkListen(flag, f.Value.String()); err != nil {
 				return err
 			}

@@ -92,6 +92,9 @@ func newRoot(w *world) *cobra.Command {
 	return root
 }
 
+// fromVariable is the annotation of a flag that was set by its variable.
+const fromVariable = "variable"
+
 // fromEnvironment sets every flag that was not given from its TAILLIGHT_*
 // variable.
 func fromEnvironment(flags *pflag.FlagSet, getenv func(string) (string, bool)) error {
@@ -104,7 +107,9 @@ func fromEnvironment(flags *pflag.FlagSet, getenv func(string) (string, bool)) e
 		}
 		if err := flags.Set(f.Name, v); err != nil {
 			errs = append(errs, fmt.Errorf("%s=%s: %w", name, v, err))
+			return
 		}
+		f.Annotations = map[string][]string{fromVariable: {name}}
 	})
 	if err := errors.Join(errs...); err != nil {
 		return usageError{err}

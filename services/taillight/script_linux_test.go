@@ -26,7 +26,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 		cmd.Path = path
 	}
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(os.Environ(), environ(ts, "TAILLIGHT_USERS", "TAILLIGHT_RUN_TIME", "TAILLIGHT_HOST", "TAILLIGHT_OUT", names.EnvFaults, names.EnvOTLP)...)
+	cmd.Env = append(os.Environ(), environ(ts, "TAILLIGHT_USERS", "TAILLIGHT_RUN_TIME", "TAILLIGHT_HOST", "TAILLIGHT_OUT", "TAILLIGHT_RUNS_URL", "TAILLIGHT_GRAFANA_URL", "TAILLIGHT_WEB", names.EnvFaults, names.EnvOTLP)...)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()

@@ -58,7 +58,7 @@ const (
 )
 
 func serve(ctx context.Context, w *world, o *serveOptions) error {
-	if err := o.checkAddresses(); err != nil {
+	if err := errors.Join(o.checkAddresses(), o.checkAllowedNames()); err != nil {
 		return err
 	}
 	gateway, err := o.publisher()

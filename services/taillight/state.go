@@ -105,7 +105,7 @@ func (r *runner) changeLoad(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	ch := loadgen.Change{Users: to.Users, SpawnRate: to.SpawnRate, Rate: to.Rate}
-	if err := r.o.checkChange(&ch); err != nil {
+	if err := r.o.checkChange(&j.plan, &ch); err != nil {
 		reply(w, http.StatusBadRequest, accepted{Error: err.Error()})
 		return
 	}

@@ -62,7 +62,7 @@
   T.tokenFromAddress = function () {
     const given = /^#token=(.+)$/.exec(location.hash);
     if (!given) return;
-    T.kept.token = decodeURIComponent(given[1]);
+    try { T.kept.token = decodeURIComponent(given[1]); } catch (e) { T.kept.token = given[1]; }
     T.keep();
     history.replaceState(null, '', location.pathname + location.search);
   };

@@ -54,11 +54,14 @@
 
   function options(f) {
     const { tests, host, hosts } = f.state, test = f.test.value, at = f.host.value;
+    const offered = JSON.stringify([tests, host, hosts]);
+    if (f.offered === offered) return; // a list that is open stays as it is
+    f.offered = offered;
     T.fill(f.test, tests.map((t) => el('option', { value: t.name }, t.name)), el('option', { value: OWN }, 'your own plan (YAML)'));
     f.test.value = test || (tests.some((t) => t.name === 'load') ? 'load' : tests.length > 0 ? tests[0].name : OWN);
     T.fill(f.host, el('option', { value: '' }, host || 'the bundled target'), hosts.filter((h) => h !== host).map((h) => el('option', { value: h }, h)));
     f.host.value = hosts.includes(at) && at !== host ? at : '';
-    const flags = [el('code', null, '-H URL'), ' or ', el('code', null, '--allow-target HOST')];
+    const flags = [el('code', null, '-H URL'), ' or ', el('code', null, '--allow-target URL')];
     T.hint(f.host, hosts.length > 1 || (hosts.length && !host) ? 'the hosts that this serve was started for, by ' : host ? 'the one host that this serve was started for, by ' : 'started for the run; serve loads other hosts only when started with ', flags);
   }
 
@@ -87,7 +90,7 @@
     T.hint(f.spawn, '0: all at once');
     T.hint(f.rate, most(limits.rate) || 'the largest');
     T.hint(f.time, ['90s, 20m, 1h30m', limits.run_time_s && 'at most ' + seconds(limits.run_time_s)].filter(Boolean).join('; '));
-    T.hint(f.yaml, 'steps, phases and thresholds; ', el('code', null, 'taillight plan stress'), ' prints one to start from');
+    T.hint(f.yaml, 'steps, phases and thresholds, as in a file for ', el('code', null, 'taillight run'));
   }
 
   function summary(t) {
@@ -146,7 +149,7 @@
     names.forEach((n) => f[n].removeAttribute('aria-invalid'));
     f.start.disabled = true;
     try {
-      if (!f.places.token.hidden && f.token.value) { T.kept.token = f.token.value; T.keep(); }
+      if (!f.places.token.hidden) { T.kept.token = f.token.value; T.keep(); }
       const { id } = await T.api('POST', '/api/runs', order(f));
       f.started(id);
     } catch (e) {

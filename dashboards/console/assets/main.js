@@ -51,7 +51,7 @@
     await refresh();
     const run = now.table.find(id);
     const node = T.ended(run, end, () => put(now.idle, true));
-    if (now.running === null) put(node, true);
+    if (now.running === null) put(node, now.place.contains(document.activeElement)); // whoever is elsewhere stays there
     T.say(run ? 'The run has ended: ' + run.verdict : 'The run has ended');
   }
 

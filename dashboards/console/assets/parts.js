@@ -66,6 +66,8 @@
   /** An error: what went wrong and, where there is one, the place in the plan. */
   T.problem = function (holder, text) {
     if (!text) { holder.hidden = true; holder.textContent = ''; return; }
+    if (!holder.hidden && holder.dataset.text === text) return; // said already
+    holder.dataset.text = text;
     const [first, ...rest] = String(text).split('\n');
     T.fill(holder, el('p', { class: 'mark no' }, first), rest.length > 0 && el('pre', { tabindex: '0' }, rest.join('\n')));
     holder.hidden = false;

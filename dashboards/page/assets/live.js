@@ -292,15 +292,19 @@
     const field = el('input', { id: 'load-value', type: 'number', min: '0', step: 'any', inputmode: 'decimal', required: true }), label = el('label', { for: 'load-value' }), said = el('p', { class: 'answer', role: 'status' });
     const change = el('button', { type: 'submit' }, 'Change'), stop = el('button', { type: 'button', class: 'stop' }, 'Stop');
     const form = el('form', { class: 'controls', 'aria-label': 'Change the load or stop the run' }, label, field, change, stop, said);
-    let rate = false, stopped = false;
+    let rate = false, stopped = false, filled = '';
     form.addEventListener('submit', (e) => {
       e.preventDefault();
       const value = Number(field.value);
       ask(base + '/load', rate ? { rate: value } : { users: Math.round(value) }, said, 'The load goes to ' + (rate ? T.rate(value) : T.plural(Math.round(value), 'user')) + '.');
     });
     stop.addEventListener('click', async () => {
+      if (stop.disabled) return;
       const again = stopped;
-      if (!await ask(base + '/stop', {}, said, again ? 'Nothing more is waited for.' : 'No new requests; answers under way are waited for.')) return;
+      stop.disabled = true; // a second click would cut the waits short
+      const done = await ask(base + '/stop', {}, said, again ? 'Nothing more is waited for.' : 'No new requests; answers under way are waited for.');
+      stop.disabled = false;
+      if (!done) return;
       stopped = true;
       stop.textContent = 'Stop at once';
     });
@@ -309,8 +313,12 @@
       update() {
         const s = newest(), p = s && T.state.config.phases[s.phase];
         if (p) rate = p.load.startsWith('rate');
-        label.textContent = rate ? 'Requests per second' : 'Users';
-        if (p && !field.value) field.value = String(rate ? Math.round(s.planned / s.d) : s.users);
+        label.textContent = rate ? 'Arrivals per second' : 'Users';
+        // Once for each model; a journey of several steps makes more requests than arrivals, so a rate is not told from them.
+        if (p && filled !== label.textContent && document.activeElement !== field) {
+          filled = label.textContent;
+          field.value = rate ? '' : String(s.users);
+        }
         form.hidden = Boolean(T.state.failed);
         field.disabled = change.disabled = !p || stopped || T.state.after;
       },
