@@ -146,6 +146,7 @@ func (a *attack) run(ctx context.Context) *Result {
 	}
 
 	a.opts.Control.attach(a)
+	defer a.opts.Control.detach()
 
 	var owned sync.WaitGroup
 	stopClerk := make(chan struct{})
@@ -197,8 +198,9 @@ func (a *attack) dispatch() {
 		a.mu.Lock()
 		// Read before the release, so that what falls due meanwhile is not
 		// left out.
-		over := a.now() >= a.end
-		a.schedule.woke()
+		now := a.now()
+		over := now >= a.end
+		a.schedule.woke(now)
 		for a.release() {
 			// More is due than one batch: others get their turn at the lock,
 			// and over must be read again.

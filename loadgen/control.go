@@ -13,7 +13,9 @@ import (
 // is ready, and any goroutine may use it.
 type Control struct {
 	mu sync.Mutex
-	a  *attack // nil before its load begins
+	a  *attack // nil before its load begins, and after its end
+	// over says that it has ended.
+	over bool
 }
 
 // Change is another load from a moment on to the end of the run: the phase
@@ -49,9 +51,12 @@ func (c *Control) Change(ch Change) (Change, error) {
 		return Change{}, err
 	}
 	c.mu.Lock()
-	a := c.a
+	a, over := c.a, c.over
 	c.mu.Unlock()
-	if a == nil {
+	switch {
+	case a == nil && over:
+		return Change{}, fmt.Errorf("%w: it has ended", ErrCannotChange)
+	case a == nil:
 		return Change{}, fmt.Errorf("%w: it has not begun", ErrCannotChange)
 	}
 	return a.change(ch)
@@ -64,6 +69,16 @@ func (c *Control) attach(a *attack) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.a = a
+}
+
+// detach lets go of an attack that has ended, whose memory nobody needs.
+func (c *Control) detach() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.a, c.over = nil, true
 }
 
 func (ch *Change) check() error {

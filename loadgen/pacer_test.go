@@ -153,6 +153,9 @@ func TestUsersAreThoseBelowTheRamp(t *testing.T) {
 		d := time.Duration(rapid.Int64Range(1_000_000, int64(time.Minute)).Draw(t, "d"))
 		us := loadgen.NewUsers(r, d)
 		at := time.Duration(rapid.Int64Range(0, int64(d)-1).Draw(t, "at"))
+		if before := us.Count(-at - 1); before != us.Count(0) {
+			t.Fatalf("%d users before the start, %d at it", before, us.Count(0))
+		}
 		n := us.Count(at)
 		if want := r.At(at, d); math.Abs(float64(n)-math.Ceil(want)) > 1 {
 			t.Fatalf("%d users where U is %g", n, want)

@@ -76,8 +76,11 @@ func (s *schedule) wakeFor(next time.Duration) time.Duration {
 	return max(next, s.paid-wakeAhead*wakeEvery)
 }
 
-// woke counts a wake-up, as of when it was to be: what is regular stays so.
-func (s *schedule) woke() { s.paid = max(s.paid, s.armed) + wakeEvery }
+// woke counts a wake-up, as of when it was to be: what is regular stays so. One
+// that came without its time having come counts as of now.
+func (s *schedule) woke(now time.Duration) {
+	s.paid = max(s.paid, min(s.armed, now)) + wakeEvery
+}
 
 func (s *schedule) close() { close(s.over) }
 

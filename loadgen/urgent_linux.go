@@ -26,8 +26,8 @@ const (
 // would have it from us.
 func becomeUrgent() (restore func()) {
 	was, err := unix.SchedGetAttr(os.Getpid(), 0)
-	if err != nil || was.Policy != unix.SCHED_NORMAL {
-		return func() {} // whoever chose another policy knows better
+	if err != nil || was.Policy != unix.SCHED_NORMAL || was.Runtime == urgentSlice || was.Nice <= urgentNice {
+		return func() {} // whoever chose so knows better, another attack for one
 	}
 	eachThread(func(attr *unix.SchedAttr) bool {
 		if attr.Runtime == urgentSlice {
@@ -38,7 +38,8 @@ func becomeUrgent() (restore func()) {
 	})
 	return func() {
 		eachThread(func(attr *unix.SchedAttr) bool {
-			if attr.Runtime != urgentSlice {
+			// Linux before 6.12 tells of no slice.
+			if attr.Runtime != urgentSlice && attr.Nice != urgentNice {
 				return false
 			}
 			attr.Runtime, attr.Nice = 0, was.Nice // 0 is the kernel's own

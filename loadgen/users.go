@@ -52,6 +52,7 @@ func (us Users) Next(u int, t time.Duration) (time.Duration, bool) {
 
 // Count returns how many users are active at offset t.
 func (us Users) Count(t time.Duration) int {
+	t = max(t, 0) // before its start a ramp is as at its start
 	n := int(math.Ceil(us.ramp.At(t, us.d)))
 	// The ceiling of the float is a guess that integers correct.
 	for n > 0 && !us.Active(n-1, t) {

@@ -127,6 +127,15 @@ func openOffice(executable string) (*office, error) {
 	return of, of.cmd.Start()
 }
 
+// patience is how long the answer to a question may take. At its end a run is
+// written to a disk that may be slow, and what is forwarded is sent.
+func (of *office) patience(ask string) time.Duration {
+	if ask == askDetach || ask == askClose {
+		return 6 * of.wait
+	}
+	return of.wait
+}
+
 // put asks one question and waits for its answer. Once there is none, there
 // will never be one again.
 func (of *office) put(q question) (answer, error) {
@@ -134,20 +143,21 @@ func (of *office) put(q question) (answer, error) {
 	if of.ended != nil {
 		return got, of.ended
 	}
-	late := time.AfterFunc(of.wait, func() { _ = of.cmd.Process.Kill() })
+	wait := of.patience(q.Ask)
+	late := time.AfterFunc(wait, func() { _ = of.cmd.Process.Kill() })
 	err := of.ask.Encode(q)
 	if err == nil {
 		err = of.answer.Decode(&got)
 	}
 	if in := late.Stop(); err != nil {
-		of.end(!in)
+		of.end(!in, wait)
 		return got, of.ended
 	}
 	return got, nil
 }
 
 // end makes sure that the process is gone, and notes how it went.
-func (of *office) end(late bool) {
+func (of *office) end(late bool, wait time.Duration) {
 	_ = of.stdin.Close()
 	grace := time.AfterFunc(time.Second, func() { _ = of.cmd.Process.Kill() })
 	how := "exit status 0"
@@ -156,7 +166,7 @@ func (of *office) end(late bool) {
 	}
 	grace.Stop()
 	if late {
-		how = fmt.Sprintf("it did not answer for %s", of.wait)
+		how = fmt.Sprintf("it did not answer for %s", wait)
 	}
 	of.ended = fmt.Errorf("the process that received telemetry ended (%s)%s", how, of.stderr.said())
 }
@@ -164,7 +174,7 @@ func (of *office) end(late bool) {
 // stop ends a process that has nothing more to do.
 func (of *office) stop() {
 	if of.ended == nil {
-		of.end(false)
+		of.end(false, 0)
 	}
 }
 
