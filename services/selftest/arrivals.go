@@ -30,7 +30,6 @@ type noted struct {
 	mu    sync.Mutex
 	first time.Time
 	came  []arrival
-	conns []net.Conn
 }
 
 // arrival is when a request came.
@@ -55,27 +54,9 @@ func runArrivals(job []byte, in io.Reader, out io.Writer) error {
 	if _, err := fmt.Fprintln(out, l.Addr()); err != nil {
 		return err
 	}
-	var readers sync.WaitGroup
-	readers.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.conns = append(s.conns, conn)
-			s.mu.Unlock()
-			readers.Go(func() { s.serve(conn) })
-		}
-	})
+	stop := acceptAll(l, s.serve)
 	_, err = io.Copy(io.Discard, in)
-	_ = l.Close()
-	s.mu.Lock()
-	for _, c := range s.conns {
-		_ = c.Close()
-	}
-	s.mu.Unlock()
-	readers.Wait()
+	stop()
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,6 @@ type frozen struct {
 	mu       sync.Mutex
 	free     time.Time            // when it can take the next request
 	answered map[string]time.Time // by traceparent
-	conns    []net.Conn
 }
 
 // held is a request that waits for its answer.
@@ -102,28 +101,10 @@ func newFrozen(from time.Time, every time.Duration) *frozen {
 // serve accepts connections until the returned function is called, which waits
 // for everything to end.
 func (s *frozen) serve(l net.Listener) (stop func()) {
-	var readers sync.WaitGroup
 	s.done.Go(s.answer)
-	readers.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.conns = append(s.conns, conn)
-			s.mu.Unlock()
-			readers.Go(func() { s.read(conn) })
-		}
-	})
+	hangUp := acceptAll(l, s.read)
 	return func() {
-		_ = l.Close()
-		s.mu.Lock()
-		for _, c := range s.conns {
-			_ = c.Close()
-		}
-		s.mu.Unlock()
-		readers.Wait()
+		hangUp()
 		close(s.queue)
 		s.done.Wait()
 	}
