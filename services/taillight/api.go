@@ -70,7 +70,10 @@ func (r *runner) order(w http.ResponseWriter, q *http.Request) {
 	}
 	j, err := r.begin(cfg)
 	var busy *busyError
+	var taken takenError
 	switch {
+	case errors.As(err, &taken):
+		reply(w, http.StatusUnprocessableEntity, accepted{Error: err.Error()})
 	case errors.As(err, &busy):
 		reply(w, http.StatusConflict, accepted{ID: busy.id, Error: err.Error()})
 	case err != nil:
@@ -79,6 +82,14 @@ func (r *runner) order(w http.ResponseWriter, q *http.Request) {
 		w.Header().Set("Location", names.PathRuns+"/"+j.id+"/events")
 		reply(w, http.StatusCreated, accepted{ID: j.id})
 	}
+}
+
+// takenError is the id of a run that is there already.
+type takenError string
+
+// Error says what to do.
+func (id takenError) Error() string {
+	return string(id) + " already holds a run: give another id, or none"
 }
 
 // fill makes a plan of an order's form.

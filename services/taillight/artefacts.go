@@ -159,20 +159,31 @@ func (p *patient) Write(b []byte) (int, error) {
 	return p.ResponseWriter.Write(b)
 }
 
-// files lists the artefacts of a run.
-func (r *runner) files(w http.ResponseWriter, q *http.Request) {
-	id := q.PathValue("id")
+// openFiles opens the directory of a run and lists its artefacts. Where that
+// fails it answers, and the directory is nil.
+func (r *runner) openFiles(w http.ResponseWriter, id string) (*os.Root, []artefact) {
 	dir, err := r.openRun(id)
 	if err != nil {
 		reply(w, http.StatusNotFound, accepted{Error: "no such run"})
+		return nil, nil
+	}
+	list, err := runFiles(dir, id)
+	if err != nil {
+		_ = dir.Close() // only read
+		reply(w, http.StatusInternalServerError, accepted{Error: "the files cannot be listed"})
+		return nil, nil
+	}
+	return dir, list
+}
+
+// files lists the artefacts of a run.
+func (r *runner) files(w http.ResponseWriter, q *http.Request) {
+	id := q.PathValue("id")
+	dir, list := r.openFiles(w, id)
+	if dir == nil {
 		return
 	}
 	defer func() { _ = dir.Close() }() // only read
-	list, err := runFiles(dir, id)
-	if err != nil {
-		reply(w, http.StatusInternalServerError, accepted{Error: "the files cannot be listed"})
-		return
-	}
 	var sum int64
 	for i := range list {
 		sum += list[i].Size
@@ -188,17 +199,11 @@ func (r *runner) files(w http.ResponseWriter, q *http.Request) {
 // compressed while a run goes on, whose processors that would take.
 func (r *runner) zipped(w http.ResponseWriter, q *http.Request) {
 	id := q.PathValue("id")
-	dir, err := r.openRun(id)
-	if err != nil {
-		reply(w, http.StatusNotFound, accepted{Error: "no such run"})
+	dir, list := r.openFiles(w, id)
+	if dir == nil {
 		return
 	}
 	defer func() { _ = dir.Close() }() // only read
-	list, err := runFiles(dir, id)
-	if err != nil {
-		reply(w, http.StatusInternalServerError, accepted{Error: "the files cannot be listed"})
-		return
-	}
 	if !r.heavy.TryLock() {
 		tooMany(w)
 		return
@@ -208,6 +213,7 @@ func (r *runner) zipped(w http.ResponseWriter, q *http.Request) {
 	w.Header().Set("Content-Disposition", `attachment; filename="`+id+`.zip"`)
 	w.Header().Set("Cache-Control", "no-store")
 	z := zip.NewWriter(newPatient(w))
+	var err error
 	for i := range list {
 		if err = pack(z, dir, id, &list[i], r.running() != ""); err != nil {
 			break

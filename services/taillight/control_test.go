@@ -160,3 +160,23 @@ func TestStoredRunsAreComparedOnAPage(t *testing.T) {
 		}
 	}
 }
+
+// An id that a stored run has starts nothing, and leaves that run as it is.
+func TestAnIDIsUsedOnce(t *testing.T) {
+	r, h := testServe(t, "s3cret")
+	r.jobs = nil // none goes on
+	const id = "20261124-000000-0009"
+	writeFixedRun(t, filepath.Join(r.o.runs, id))
+	q := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:8089"+names.PathRuns, strings.NewReader(`{"test":"smoke","id":"`+id+`"}`))
+	q.RemoteAddr = "127.0.0.1:50000"
+	q.Header.Set("Content-Type", "application/json")
+	q.Header.Set("Authorization", "Bearer s3cret")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, q)
+	if w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "already holds a run") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if len(r.jobs) != 0 && r.jobs[len(r.jobs)-1].id == id {
+		t.Error("a job has begun")
+	}
+}

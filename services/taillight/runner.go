@@ -111,6 +111,10 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 	if r.ends || r.ctx.Err() != nil {
 		return nil, errors.New("serve is about to end")
 	}
+	if dir, err := r.openRun(cfg.ID); err == nil {
+		_ = dir.Close() // only looked for
+		return nil, takenError(cfg.ID)
+	}
 	j := &job{id: cfg.ID, plan: cfg.Plan, done: make(chan struct{}), page: page.NewLive(page.LiveOptions{}), changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(r.ctx)
 	cut := make(chan struct{})
