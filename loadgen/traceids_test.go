@@ -15,27 +15,37 @@ func TestUnmixUndoesMix(t *testing.T) {
 	})
 }
 
-func TestTraceIDsKnowTheirOwn(t *testing.T) {
-	ours, err := NewTraceIDs()
+func newIDs(t *testing.T) *TraceIDs {
+	t.Helper()
+	ids, err := NewTraceIDs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	others, err := NewTraceIDs()
-	if err != nil {
-		t.Fatal(err)
-	}
+	return ids
+}
+
+// tellApart has ours make a thousand ids, which made must know, and others as
+// many, which it must not.
+func tellApart(t *testing.T, ours *TraceIDs, made func([16]byte) bool) {
+	t.Helper()
+	others := newIDs(t)
 	for range 1000 {
 		var x, y Exchange
 		ours.identify(&x, 1)
 		others.identify(&y, 1)
-		if !ours.Made(x.TraceID) || ours.Made(y.TraceID) {
-			t.Fatalf("own %x: %v, foreign %x: %v", x.TraceID, ours.Made(x.TraceID), y.TraceID, ours.Made(y.TraceID))
+		if !made(x.TraceID) || made(y.TraceID) {
+			t.Fatalf("own %x: %v, foreign %x: %v", x.TraceID, made(x.TraceID), y.TraceID, made(y.TraceID))
 		}
 		x.TraceID[15] ^= 2
-		if ours.Made(x.TraceID) {
+		if made(x.TraceID) {
 			t.Fatal("half of an id is enough")
 		}
 	}
+}
+
+func TestTraceIDsKnowTheirOwn(t *testing.T) {
+	ours := newIDs(t)
+	tellApart(t, ours, ours.Made)
 	if ours.Made([16]byte{}) {
 		t.Error("the zero id is nobody's")
 	}
@@ -51,27 +61,9 @@ func TestTraceIDsKnowTheirOwn(t *testing.T) {
 
 // Who knows the source, knows the ids that are made from it and no others.
 func TestTheSourceKnowsItsIDs(t *testing.T) {
-	ours, err := NewTraceIDs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	others, err := NewTraceIDs()
-	if err != nil {
-		t.Fatal(err)
-	}
+	ours := newIDs(t)
 	source := ours.Source()
-	for range 1000 {
-		var x, y Exchange
-		ours.identify(&x, 1)
-		others.identify(&y, 1)
-		if !source.Made(x.TraceID) || source.Made(y.TraceID) {
-			t.Fatalf("own %x: %v, foreign %x: %v", x.TraceID, source.Made(x.TraceID), y.TraceID, source.Made(y.TraceID))
-		}
-		x.TraceID[15] ^= 2
-		if source.Made(x.TraceID) {
-			t.Fatal("half of an id is enough")
-		}
-	}
+	tellApart(t, ours, source.Made)
 	if source.Made([16]byte{}) || source.Made(ours.trace(0)) {
 		t.Error("the id before the first is known")
 	}
