@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,8 +42,9 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// interrupt runs a command until a file holds a text, interrupts it so many
-// times, and checks its exit code: interrupt CODE TIMES FILE TEXT COMMAND ARG...
+// interrupt runs a command until a file holds a text (a regular expression),
+// interrupts it so many times, and checks its exit code:
+// interrupt CODE TIMES FILE TEXT COMMAND ARG...
 // Its output is in the files stdout.txt and stderr.txt, from its beginning on.
 func interrupt(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
@@ -118,8 +120,9 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func holds(path, text string) bool {
+	wanted := regexp.MustCompile(text)
 	for range 1000 {
-		if b, err := os.ReadFile(path); err == nil && strings.Contains(string(b), text) {
+		if b, err := os.ReadFile(path); err == nil && wanted.Match(b) {
 			return true
 		}
 		time.Sleep(20 * time.Millisecond)
