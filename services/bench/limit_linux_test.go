@@ -49,8 +49,9 @@ func BenchmarkTargetLimit(b *testing.B) {
 		for b.Loop() {
 			for _, share := range []float64{0.9, 1.1} {
 				r := vegetaOn(b, share*found, *armTime)
-				say(b, "vegeta at %.1f of %.0f/s for %s: achieved %.1f of %.1f/s, %.2f %% answered OK, p50 %.1f ms, p99 %.1f ms",
-					share, found, *armTime, r.Throughput, share*found, 100*r.Success, float64(r.Latencies.P50)/1e6, float64(r.Latencies.P99)/1e6)
+				say(b, "vegeta at %.1f of %.0f/s for %s: achieved %.1f of %.1f/s, %.2f %% answered OK, p50 %.1f ms, p99 %.1f ms; CPU per request: target %.2f ms, vegeta %.3f, this process, which receives, %.3f",
+					share, found, *armTime, r.Throughput, share*found, 100*r.Success, float64(r.Latencies.P50)/1e6, float64(r.Latencies.P99)/1e6,
+					1e3*r.target, 1e3*r.vegeta, 1e3*r.receiver)
 				b.ReportMetric(float64(r.Latencies.P99)/1e6, fmt.Sprintf("p99-ms-at-%.1f", share))
 				b.ReportMetric(r.Throughput/(share*found), fmt.Sprintf("achieved-at-%.1f", share))
 			}
@@ -112,6 +113,12 @@ func searchTarget(tb testing.TB, within string, o search.Options) (pass, fail fl
 			t.Phase, t.Verdict, 100*t.Share, t.Achieved, 1e3*t.P50, 1e3*t.P99, t.InFlight, t.Why)
 	}
 	say(tb, "limit of the bundled target, %s: %s, %.1f to %.1f/s, confirmed %v", c.Objective, c.End, c.Pass, c.Fail, c.Confirmed)
+	if l := c.Laws; l != nil {
+		say(tb, "CPU is enough for %.0f/s: %.2f cores at %.2f ms per request of phase %s; the generator took %.3f ms; silent: %q", l.CPULimit, l.Cores, 1e3*l.CPUPerRequest, l.CPUPhase, 1e3*l.GeneratorCPU, l.Silent)
+		if u := l.USL; u != nil {
+			say(tb, "USL: gamma %.3g/s, alpha %.3g %.3g, beta %.3g %.3g, R2 %.3f over %d rates, peak %.3g in flight", u.Gamma, u.Alpha, u.AlphaInterval, u.Beta, u.BetaInterval, u.R2, u.Levels, u.Peak)
+		}
+	}
 	for _, f := range c.Saturated {
 		say(tb, "%s in %s: %s: %s", f.ID, strings.Join(c.SaturatedIn, ", "), f.Title, f.Claim)
 	}
@@ -129,6 +136,9 @@ type vegetaReport struct {
 	} `json:"latencies"`
 	Throughput float64 `json:"throughput"`
 	Success    float64 `json:"success"`
+	Requests   float64 `json:"requests"`
+
+	target, vegeta, receiver float64 // CPU seconds per request
 }
 
 // vegetaOn loads a target of its own, which sends its telemetry as in a run.
@@ -140,12 +150,14 @@ func vegetaOn(b *testing.B, rate float64, d time.Duration) (r vegetaReport) {
 	a := p.start(b, true)
 	defer a.stop(b)
 	dir := b.TempDir()
+	var vegeta time.Duration
 	attack := func(d time.Duration) []byte {
 		cmd := exec.CommandContext(b.Context(), "vegeta", "attack", "-rate", strconv.FormatFloat(rate, 'f', 0, 64), "-duration", d.String(), "-output", "out")
 		cmd.Dir, cmd.Stdin = dir, strings.NewReader("GET http://"+a.child.Addr+"/profile\n")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.Fatalf("vegeta: %v: %s", err, out)
 		}
+		vegeta = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		report := exec.CommandContext(b.Context(), "vegeta", "report", "-type", "json", "out")
 		report.Dir = dir
 		out, err := report.Output()
@@ -155,8 +167,12 @@ func vegetaOn(b *testing.B, rate float64, d time.Duration) (r vegetaReport) {
 		return out
 	}
 	attack(2 * time.Second) // warms up
-	if err := json.Unmarshal(attack(d), &r); err != nil {
+	target, receiver := processClock(b, a.child.PID), processClock(b, os.Getpid())
+	report := attack(d)
+	target, receiver = processClock(b, a.child.PID)-target, processClock(b, os.Getpid())-receiver
+	if err := json.Unmarshal(report, &r); err != nil {
 		b.Fatal(err)
 	}
+	r.target, r.vegeta, r.receiver = target.Seconds()/r.Requests, vegeta.Seconds()/r.Requests, receiver.Seconds()/r.Requests
 	return r
 }
