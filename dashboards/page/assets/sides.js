@@ -110,7 +110,7 @@
     const ticks = [0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999].filter((q) => nines(q) <= x[x.length - 1] + 1e-6);
     T.chart(section, {
       title: t ? 'Percentiles of both sides' : 'Percentiles of both runs', id: 'percentiles', note: 'log axis, each step to the right is one nine more', label: 'Percentile curves of both ' + (t ? 'sides' : 'runs') + ', overlaid',
-      x, time: false, log: true, height: 17, format: T.duration, tick: T.tick, range: [Math.min(...all) / 1.2, Math.max(...all) * 1.25], xRange: [0, Math.max(1, x[x.length - 1])],
+      x, time: false, log: true, height: 17, format: T.duration, tick: T.tick, range: [Math.min(...all) / 1.2, Math.max(...all) * 1.25], xRange: [0, 1.03 * Math.max(1, x[x.length - 1])],
       xTicks: () => ticks.map(nines), xFormat: (v) => { const q = ticks.find((k) => Math.abs(nines(k) - v) < 1e-6); return q ? percent(q) : ''; }, xName: (v) => 'p' + Number((100 * (1 - 10 ** -v)).toFixed(3)),
       lines: [
         { label: t ? 'A' : 'A ' + r.a.id, color: '--c-sent', data: points.map((p) => p.a), width: 2 },
