@@ -85,6 +85,8 @@ func commands() []command {
 		{line: `go test -run '^$' -bench Profile/many -benchtime 5x -timeout 30m -foreign ~/.cache/taillight-peers ./services/target`, stage: "end-to-end"},
 		{line: `go test -run '^$' -bench Profile/one -benchtime 5x -timeout 30m -foreign ~/.cache/taillight-peers ./services/target`, stage: "end-to-end"},
 
+		{line: `go test -run '^$' -bench TargetLimit/search -benchtime 1x ./services/bench`, stage: "test"},
+
 		{line: "bash .ci/performance", run: &run{home: true, prints: `(?m)^lag-1000\s+go test`}},
 		{line: "go run ./services/taillight run spike", run: &run{slow: true, home: true, prints: `report\.html`}},
 		{line: "go install ./services/taillight", run: &run{home: true}},

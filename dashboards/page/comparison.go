@@ -35,6 +35,8 @@ type Test struct {
 	Protocol  string // how it was made
 	CPUSource string
 	Pairs     []compare.Pair
+	Curves    [][]compare.Point  // percentiles of each pair; empty for one whose times do not count
+	Curve     []compare.Point    // of all others together
 	Judgement *compare.Judgement // nil when no pair counts
 	Frames    []compare.Frame    // whose CPU per request differs
 	// CPU is the difference call path by call path; nil with CPUSilent's reason,
@@ -65,6 +67,8 @@ type tested struct {
 	Protocol  string             `json:"protocol"`
 	CPUSource string             `json:"cpu_source"`
 	Pairs     []compare.Pair     `json:"pairs"`
+	Curves    [][]compare.Point  `json:"curves"`
+	Curve     []compare.Point    `json:"curve"`
 	Judgement *compare.Judgement `json:"judgement"`
 	Frames    []compare.Frame    `json:"frames"`
 	Warnings  []string           `json:"warnings"`
@@ -113,7 +117,7 @@ func WriteComparison(w io.Writer, c Comparison) error {
 func (c *compared) test(t *Test) {
 	c.Test = &tested{
 		ID: t.ID, Started: t.Started.UTC(), Arms: [2]string{clip(t.A, 500), clip(t.B, 500)}, Protocol: t.Protocol, CPUSource: t.CPUSource,
-		Pairs: t.Pairs, Judgement: t.Judgement, Frames: t.Frames, Warnings: t.Warnings,
+		Pairs: t.Pairs, Curves: t.Curves, Curve: t.Curve, Judgement: t.Judgement, Frames: t.Frames, Warnings: t.Warnings,
 	}
 	if c.Answer = compare.Undecided; t.Judgement != nil {
 		c.Answer = t.Judgement.Answer

@@ -80,14 +80,25 @@ func pairsOf(t testing.TB) page.Comparison {
 		ID: "20261124-100000-ab01", Started: began(), A: "shop-v1 --addr {addr}", B: "shop-v2 --addr {addr}", Protocol: "8 of 8 pairs of windows of 30s", CPUSource: "the CPU time of the command's processes",
 		Warnings: []string{"the times of pair 3 do not count: the generator was late"},
 	}
+	var of [2]compare.Answers
 	for i := range 8 {
 		drift := 1 + .01*float64(i%3)
 		p := compare.Pair{First: []string{"a", "b"}[i%2], A: compare.Values{compare.P95: .020 * drift, compare.CPU: .004, compare.Rate: 99, compare.Errors: 0}, B: compare.Values{compare.P95: .022 * drift * (1 + .002*float64(i)), compare.CPU: .00405 + .00001*float64(i), compare.Rate: 99, compare.Errors: 0}}
 		if i == 2 {
 			p.Late = "window 03b: the generator was late"
 		}
-		test.Pairs = append(test.Pairs, p)
+		curve, a, b := []compare.Point(nil), compare.Answers{}, compare.Answers{}
+		if p.Late == "" {
+			window, slower := side(t, "a", drift), side(t, "b", 1.1*drift)
+			a.Add(window)
+			b.Add(slower)
+			of[0].Add(window)
+			of[1].Add(slower)
+			curve = compare.Curve(&a, &b)
+		}
+		test.Pairs, test.Curves = append(test.Pairs, p), append(test.Curves, curve)
 	}
+	test.Curve = compare.Curve(&of[0], &of[1])
 	j, err := compare.Judge(test.Pairs, compare.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -93,12 +93,14 @@ type ABResult struct {
 	Order     string             `json:"order"` // ABBA BAAB ...
 	Pairs     []ABPair           `json:"pairs"`
 	Judgement *compare.Judgement `json:"judgement"` // nil when no pair counts
-	Frames    []compare.Frame    `json:"frames"`    // whose CPU per request differs
-	CPUSource string             `json:"cpu_source"`
-	CPUSilent string             `json:"cpu_silent,omitempty"` // why functions are not compared
-	Warnings  []string           `json:"warnings"`
-	Text      string             `json:"verdict"` // in one line
-	Exit      int                `json:"exit"`
+	// Curve has the percentiles of both arms over all pairs whose times count.
+	Curve     []compare.Point `json:"curve"`
+	Frames    []compare.Frame `json:"frames"` // whose CPU per request differs
+	CPUSource string          `json:"cpu_source"`
+	CPUSilent string          `json:"cpu_silent,omitempty"` // why functions are not compared
+	Warnings  []string        `json:"warnings"`
+	Text      string          `json:"verdict"` // in one line
+	Exit      int             `json:"exit"`
 
 	Dir string `json:"-"`
 	// CPU is the difference call path by call path, of a test that has just been
@@ -111,6 +113,8 @@ type ABPair struct {
 	compare.Pair
 	RunA string `json:"run_a"`
 	RunB string `json:"run_b"`
+	// Curve has the percentiles of both runs; none when their times do not count.
+	Curve []compare.Point `json:"curve,omitempty"`
 }
 
 // abFile is the test's result within its directory.
@@ -137,10 +141,11 @@ func (r *ABResult) Protocol() string {
 func (r *ABResult) Page() page.Comparison {
 	t := &page.Test{
 		ID: r.ID, Started: r.Started, A: r.A, B: r.B, Protocol: r.Protocol(), CPUSource: r.CPUSource,
-		Judgement: r.Judgement, Frames: r.Frames, CPU: r.CPU, CPUSilent: r.CPUSilent, Warnings: r.Warnings,
+		Judgement: r.Judgement, Curve: r.Curve, Frames: r.Frames, CPU: r.CPU, CPUSilent: r.CPUSilent, Warnings: r.Warnings,
 	}
 	for i := range r.Pairs {
 		t.Pairs = append(t.Pairs, r.Pairs[i].Pair)
+		t.Curves = append(t.Curves, r.Pairs[i].Curve)
 	}
 	return page.Comparison{Claim: r.Text, Exit: r.Exit, Test: t}
 }
@@ -190,6 +195,7 @@ type ab struct {
 	signals  *Signals
 	result   *ABResult
 	segments map[string][]flame.Segment // by arm
+	answers  [2]compare.Answers         // of A and B, in the pairs whose times count
 	margin   float64
 	number   int
 }
@@ -223,7 +229,7 @@ func AB(ctx context.Context, cfg ABConfig) (*ABResult, error) {
 	t := &ab{ABConfig: cfg, signals: signals, segments: map[string][]flame.Segment{}, margin: cfg.Margin}
 	t.result = &ABResult{
 		Schema: abSchema, ID: id, Started: time.Now().UTC(), A: cfg.A.String(), B: cfg.B.String(),
-		Plan: cfg.Plan, Planned: cfg.Pairs, Dir: cfg.Dir, Pairs: []ABPair{}, Warnings: []string{}, Frames: []compare.Frame{},
+		Plan: cfg.Plan, Planned: cfg.Pairs, Dir: cfg.Dir, Pairs: []ABPair{}, Warnings: []string{}, Curve: []compare.Point{}, Frames: []compare.Frame{},
 	}
 	for i := range cfg.Plan.Phases {
 		if ph := &cfg.Plan.Phases[i]; ph.Name == WarmUp {
@@ -281,6 +287,7 @@ func (t *ab) pairs(ctx context.Context) error {
 // one that was interrupted is none.
 func (t *ab) pair(ctx context.Context, number int, first, second string) error {
 	p := ABPair{Pair: compare.Pair{First: strings.ToLower(first)}}
+	var runs [2]*compare.Run
 	for _, arm := range []string{first, second} {
 		t.number++
 		w := ABWindow{Pair: number, Pairs: t.Pairs, Number: t.number, Arm: arm}
@@ -289,14 +296,23 @@ func (t *ab) pair(ctx context.Context, number int, first, second string) error {
 			return err
 		}
 		if arm == "A" {
-			p.A, p.RunA = run.Values(), dir
+			p.A, p.RunA, runs[0] = run.Values(), dir, run
 		} else {
-			p.B, p.RunB = run.Values(), dir
+			p.B, p.RunB, runs[1] = run.Values(), dir, run
 		}
 		if run.Grade == loadgen.Invalid && p.Late == "" {
 			p.Late = fmt.Sprintf("window %s: %s", dir, strings.Join(run.Reasons, "; "))
 		}
 		t.segments[arm] = append(t.segments[arm], run.Segments...)
+	}
+	if p.Late == "" {
+		var alone [2]compare.Answers
+		for i, run := range runs {
+			alone[i].Add(run)
+			t.answers[i].Add(run)
+		}
+		p.Curve = compare.Curve(&alone[0], &alone[1])
+		t.result.Curve = compare.Curve(&t.answers[0], &t.answers[1])
 	}
 	t.result.Pairs = append(t.result.Pairs, p)
 	t.result.Judge(t.margin)

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -174,12 +175,51 @@ func TestABMeasuresTheWindow(t *testing.T) {
 			t.Errorf("CPU per request: %v and %v", p.A, p.B)
 		}
 	}
+	curves(t, r)
 	again, err := ReadAB(dir)
 	if err != nil || again.Text != r.Text || again.Exit != r.Exit {
 		t.Errorf("read back: %+v %v", again, err)
 	}
+	curves(t, again)
 	if _, err := AB(t.Context(), ABConfig{A: arm, B: arm, Plan: abPlan(), Pairs: 2, Dir: dir}); err == nil || !strings.Contains(err.Error(), "holds an A/B test already") {
 		t.Errorf("a test over another: %v", err)
+	}
+}
+
+// curves holds that every pair whose times count has its percentiles, and that
+// the test's own are of all of them: no less than the least, no more than the
+// most.
+func curves(t *testing.T, r *ABResult) {
+	t.Helper()
+	counting := 0
+	for i := range r.Pairs {
+		p := &r.Pairs[i]
+		if (len(p.Curve) > 0) != (p.Late == "") {
+			t.Errorf("pair %d has %d percentiles, late %q", i+1, len(p.Curve), p.Late)
+		}
+		if p.Late != "" {
+			continue
+		}
+		counting++
+		for _, point := range p.Curve {
+			if point.Share == 0.95 && (point.A != p.A[compare.P95] || point.B != p.B[compare.P95]) {
+				t.Errorf("pair %d: p95 %+v, %g and %g", i+1, point, p.A[compare.P95], p.B[compare.P95])
+			}
+		}
+	}
+	if (len(r.Curve) > 0) != (counting > 0) {
+		t.Errorf("%d percentiles of %d pairs that count", len(r.Curve), counting)
+	}
+	for k, point := range r.Curve {
+		least, most := math.Inf(1), 0.0
+		for i := range r.Pairs {
+			if c := r.Pairs[i].Curve; k < len(c) {
+				least, most = min(least, c[k].A), max(most, c[k].A)
+			}
+		}
+		if least <= most && (point.A < least || point.A > most) {
+			t.Errorf("A at %g is %g, of windows from %g to %g", point.Share, point.A, least, most)
+		}
 	}
 }
 

@@ -126,8 +126,7 @@ func (c *Comparison) shapes(a, b *drawn) {
 	}
 	from := len(deciles())
 	for i, q := range curveShares() {
-		// Beyond what the answers reach, a percentile is the slowest of them.
-		if float64(min(c.A.Planned, c.B.Planned))*(1-q) < 1 {
+		if !reached(q, min(c.A.Planned, c.B.Planned)) {
 			break
 		}
 		c.Curve = append(c.Curve, Point{Share: q, A: a.quantiles[from+i], B: b.quantiles[from+i]})

@@ -85,10 +85,10 @@ func (t *tallied) quantile(q float64, sum *Block) float64 {
 	// A request may be planned in one second and answered in the next: only of
 	// the run as a whole can be told how many never were.
 	all := answered + sum.Failed + sum.Unsent + int64(math.Round(t.cut*float64(sum.Planned)))
-	rank := max(1, int64(math.Ceil(q*float64(all)*(1-1e-12))))
+	at := rank(q, all)
 	var below int64
 	for i, n := range t.counts {
-		if below += n; below >= rank {
+		if below += n; below >= at {
 			return t.bins[i]
 		}
 	}

@@ -15,9 +15,11 @@
     const cpu = ['cpu', 'CPU per request', difference];
     /** @type {[string, string, Section]} */
     const verdict = ['verdict', 'Verdict', judged];
-    if (c.test) return [verdict, ['forest', 'Pairs', T.forest], ['effects', 'Measures', T.effects], cpu, ['arms', 'How it was made', T.arms]];
+    /** @type {[string, string, Section]} */
+    const percentiles = ['curves', 'Percentiles', T.overlaid];
+    if (c.test) return [verdict, ['forest', 'Pairs', T.forest], ['effects', 'Measures', T.effects], percentiles, cpu, ['arms', 'How it was made', T.arms]];
     if (c.refused) return [verdict, ['differs', 'What differs', T.differs]];
-    return [verdict, ['sides', 'Side by side', T.sides], ['differs', 'What else differs', T.differs], ['shifts', 'Shift', T.shift], ['curves', 'Percentiles', T.overlaid], cpu];
+    return [verdict, ['sides', 'Side by side', T.sides], ['differs', 'What else differs', T.differs], ['shifts', 'Shift', T.shift], percentiles, cpu];
   }
 
   const look = (c) => (c.test ? words[c.answer] || [c.answer, 'invalid', 'maybe'] : c.refused ? ['Unlike runs', 'invalid', 'maybe'] : ['n = 1 a side', 'invalid', 'maybe']);

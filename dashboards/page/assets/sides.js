@@ -96,24 +96,52 @@
     ctx.restore();
   }
 
-  /** The percentiles of both runs, one nine to the right each. */
+  const nines = (share) => -Math.log10(1 - share);
+
+  /** The points that both sides have, one for each share. */
+  const both = (points) => points.filter((p) => p.a > 0 && p.b > 0).sort((p, q) => p.share - q.share).filter((p, i, all) => !i || p.share > all[i - 1].share);
+
+  /** The percentiles of both sides, one nine to the right each; of a test over those of its pairs. */
   T.overlaid = function (section) {
-    const r = T.state.end.compared.runs;
-    const points = [...(r.shift || []), ...(r.curve || [])].filter((p) => p.a > 0 && p.b > 0).sort((p, q) => p.share - q.share).filter((p, i, all) => !i || p.share > all[i - 1].share);
-    if (!points.length) { section.append(T.empty('No percentile of both runs is known.')); return; }
-    const nines = (share) => -Math.log10(1 - share), x = points.map((p) => nines(p.share)), all = points.flatMap((p) => [p.a, p.b]);
+    const { runs: r, test: t } = T.state.end.compared;
+    const points = both(t ? t.curve || [] : [...(r.shift || []), ...(r.curve || [])]), pairs = (t ? t.curves || [] : []).map((c) => both(c || [])).filter((c) => c.length);
+    if (!points.length) { section.append(T.empty(t ? 'No pair whose times count has percentiles of both sides.' : 'No percentile of both runs is known.')); return; }
+    const x = points.map((p) => nines(p.share)), all = [points, ...pairs].flat().flatMap((p) => [p.a, p.b]);
     const ticks = [0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999].filter((q) => nines(q) <= x[x.length - 1] + 1e-6);
     T.chart(section, {
-      title: 'Percentiles of both runs', id: 'percentiles', note: 'log axis, each step to the right is one nine more', label: 'Percentile curves of both runs, overlaid',
-      x, time: false, log: true, height: 17, format: T.duration, tick: T.tick, range: [Math.min(...all) / 1.2, Math.max(...all) * 1.25], xRange: [0, Math.max(1, x[x.length - 1])],
-      xTicks: () => ticks.map(nines), xFormat: (v) => { const q = ticks.find((t) => Math.abs(nines(t) - v) < 1e-6); return q ? percent(q) : ''; }, xName: (v) => 'p' + Number((100 * (1 - 10 ** -v)).toFixed(3)),
+      title: t ? 'Percentiles of both sides' : 'Percentiles of both runs', id: 'percentiles', note: 'log axis, each step to the right is one nine more', label: 'Percentile curves of both ' + (t ? 'sides' : 'runs') + ', overlaid',
+      x, time: false, log: true, height: 17, format: T.duration, tick: T.tick, range: [Math.min(...all) / 1.2, Math.max(...all) * 1.25], xRange: [0, 1.03 * Math.max(1, x[x.length - 1])],
+      xTicks: () => ticks.map(nines), xFormat: (v) => { const q = ticks.find((k) => Math.abs(nines(k) - v) < 1e-6); return q ? percent(q) : ''; }, xName: (v) => 'p' + Number((100 * (1 - 10 ** -v)).toFixed(3)),
       lines: [
-        { label: 'A ' + r.a.id, color: '--c-sent', data: points.map((p) => p.a), width: 2 },
-        { label: 'B ' + r.b.id, color: '--c-flight', data: points.map((p) => p.b), width: 2, dash: [7, 4] },
+        { label: t ? 'A' : 'A ' + r.a.id, color: '--c-sent', data: points.map((p) => p.a), width: 2 },
+        { label: t ? 'B' : 'B ' + r.b.id, color: '--c-flight', data: points.map((p) => p.b), width: 2, dash: [7, 4] },
       ],
+      paint: (u) => faint(u, pairs),
     });
-    section.append(el('p', { class: 'note' }, 'Of planned requests: one that was not answered OK counts with the timeout. The curve ends where less than one request of the smaller run lies beyond.'));
+    section.append(el('p', { class: 'note' }, t && [el('span', null, 'Strong: the ' + T.plural(pairs.length, 'pair') + ' whose times count, taken together; faint: each of their windows. How far the faint lines of one side lie apart is how much its runs differ by themselves, which is why the verdict rests on pairs.'), ' '],
+      'Of planned requests: one that was not answered OK counts with the timeout. The curve ends where less than one request of the smaller ' + (t ? 'side' : 'run') + ' lies beyond.'));
   };
+
+  /** The curves of the pairs, of each side that is shown. */
+  function faint(u, pairs) {
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.globalAlpha = 0.3;
+    ctx.lineWidth = devicePixelRatio;
+    ['a', 'b'].forEach((side, i) => {
+      if (!u.series[i + 1].show) return;
+      ctx.strokeStyle = T.color(i ? '--c-flight' : '--c-sent');
+      for (const points of pairs) {
+        ctx.beginPath();
+        points.forEach((p, k) => (k ? ctx.lineTo : ctx.moveTo).call(ctx, u.valToPos(nines(p.share), 'x', true), u.valToPos(p[side], 'y', true)));
+        ctx.stroke();
+      }
+    });
+    ctx.restore();
+  }
 
   const percent = (q) => Number((100 * q).toFixed(4)) + '\u00a0%';
 })(window.Taillight);

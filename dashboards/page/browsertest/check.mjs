@@ -308,6 +308,7 @@ async function compared(page) {
     const told = (c.test.judgement?.effects || []).filter((e) => e.primary && e.ratio);
     assert.equal(await page.locator('.forest').count(), told.length, 'a forest for each primary measure');
     if (told.length) assert.equal(await page.locator('.forest').first().locator('tbody tr').count(), c.test.pairs.length + 1, 'every pair, and the pooled ratio');
+    assert.equal(await page.locator('#percentiles').count(), c.test.curve?.length ? 1 : 0, 'the percentiles of both sides');
   } else if (!c.refused) {
     assert.match(await page.locator('h1').innerText(), /n = 1 run a side: nothing is claimed/);
     assert.equal(await page.locator('#shift, #percentiles').count(), 2, 'shift function and percentiles');
