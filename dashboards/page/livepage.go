@@ -16,8 +16,8 @@ type LivePage struct {
 	// Control is the URL below which "load" and "stop" change the run, by POST
 	// of application/json; empty shows no controls.
 	Control string
-	// Report is the URL of the stored report, for who reads without scripts;
-	// empty is none.
+	// Report is the URL of the stored report, for who reads without scripts or
+	// comes when the run is forgotten; empty is none.
 	Report string
 	// Name is what the title says until the first event comes; "run" when empty.
 	Name string

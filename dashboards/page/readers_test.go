@@ -33,7 +33,7 @@ func deaf(t testing.TB, srv *httptest.Server) net.Conn {
 // wait, and leaves nothing behind.
 func TestLiveDeafReader(t *testing.T) {
 	m := makeRun(sample{seconds: 4, perSecond: 60})
-	l := page.NewLive(page.LiveOptions{Patience: 300 * time.Millisecond})
+	l := page.NewLive(page.LiveOptions{Patience: 2 * time.Second})
 	over := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		l.ServeHTTP(w, q)
@@ -124,7 +124,7 @@ func TestLivePage(t *testing.T) {
 		t.Errorf("a hostile name changes the page's elements:\n%v\n%v", a, b)
 	}
 	text := plain.Body.String()
-	for _, want := range []string{`data-feed="live"`, `data-stream="s"`, `data-control="c"`, "connect-src &#39;self&#39;", "default-src &#39;none&#39;"} {
+	for _, want := range []string{`data-feed="live"`, `data-stream="s"`, `data-control="c"`, `data-report="r"`, "connect-src &#39;self&#39;", "default-src &#39;none&#39;"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s", want)
 		}

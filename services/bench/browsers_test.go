@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -16,12 +19,13 @@ import (
 	"github.com/taillight-load/taillight/dashboards/page"
 )
 
-// deafBrowsers is how many stop reading.
-const deafBrowsers = 50
+// deafOnes is how many browsers stop reading.
+const deafOnes = 50
 
 // What browsers that stop reading cost the generator's punctuality: lag p99 at
 // 1,000 requests/s while 50 of them hold the stream of the run's page, over
-// lag p99 while the page is open to nobody.
+// lag p99 while the page is open to nobody. With -null the page is open to
+// nobody in both arms: what the figure differs by itself on this machine.
 func BenchmarkBrowsers(b *testing.B) {
 	p := pairs{figure: "lag p99, 50 deaf browsers over none", bound: 1.2}
 	for i := 0; b.Loop(); i++ {
@@ -53,42 +57,81 @@ func browsersPair(tb testing.TB, p *pairs, i int, arm time.Duration) {
 		}
 		srv.Start()
 		defer srv.Close()
-		n := 0
-		if with {
-			n = deafBrowsers
+		if with && !*null {
+			defer deafBrowsers(tb, srv.Listener.Addr().String())()
 		}
-		for range n {
-			defer deafBrowser(tb, srv)()
-		}
+		defer live.Close(done())
 		tb.Setenv(standInEnv, "none")
 		return watchedRun(tb, arm, "", nil, live).Latency.Lag.P99
 	})
 	p.add(tb, without*1e6, with*1e6, "us")
 }
 
-// deafBrowser asks for the stream, takes its head, and never reads again; what
-// it returns hangs up.
-func deafBrowser(tb testing.TB, srv *httptest.Server) (leave func()) {
+// done is a context that has ended.
+func done() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// deafBrowsers starts a process with all of them, as browsers are in processes
+// of their own: in this one its poller would be woken by what comes for them.
+// What it returns ends it.
+func deafBrowsers(tb testing.TB, addr string) (leave func()) {
 	tb.Helper()
-	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	cmd := exec.Command(os.Args[0], "target", "--addr", addr)
+	cmd.Env = append(os.Environ(), standInEnv+"=deaf")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(2048) // a larger one would only fill later
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
 	}
-	fmt.Fprintf(conn, "%s / HTTP/1.1\r\nHost: %s\r\n\r\n", http.MethodGet, srv.Listener.Addr())
-	head := make([]byte, len("HTTP/1.1 200"))
-	if _, err := io.ReadFull(conn, head); err != nil || string(head) != "HTTP/1.1 200" {
-		tb.Fatalf("%q, %v", head, err)
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
 	}
-	return func() { _ = conn.Close() }
+	leave = func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "deaf\n" {
+		leave()
+		tb.Fatalf("%q, %v", line, err)
+	}
+	return leave
+}
+
+// listenNot opens the stream of a page in many browsers that take the head of
+// the answer and never read again.
+func listenNot(addr string, out io.Writer, ended <-chan struct{}) int {
+	for range deafOnes {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer conn.Close()
+		_ = conn.(*net.TCPConn).SetReadBuffer(2048) // a larger one would only fill later
+		fmt.Fprintf(conn, "%s / HTTP/1.1\r\nHost: %s\r\n\r\n", http.MethodGet, addr)
+		head := make([]byte, len("HTTP/1.1 200"))
+		if _, err := io.ReadFull(conn, head); err != nil || string(head) != "HTTP/1.1 200" {
+			fmt.Fprintf(os.Stderr, "%q, %v\n", head, err)
+			return 1
+		}
+	}
+	fmt.Fprintln(out, "deaf")
+	<-ended
+	return 0
 }
 
 // The page of a run is told all that its files hold, and shows the report at
 // the end.
 func TestPageOfARun(t *testing.T) {
 	live := page.NewLive(page.LiveOptions{})
+	defer live.Close(t.Context())
 	srv := httptest.NewServer(live)
 	defer srv.Close()
 	answer, err := http.Get(srv.URL)

@@ -30,6 +30,7 @@ import (
 var (
 	armTime = flag.Duration("arm", 15*time.Second, "load of one arm of a pair")
 	hold    = flag.Bool("hold", false, "fail where the pairs miss their bound")
+	null    = flag.Bool("null", false, "of Browsers: nobody watches in either arm")
 )
 
 // pairs are the ratios of one figure, with over without.

@@ -31,8 +31,9 @@ const standInEnv = "BENCH_TEST_TARGET"
 
 // standIn answers every request; "crash" ends in the middle of the run, "hang"
 // never says that it stands, "burn" neither, and computes, "spans" sends spans
-// of every request to the run and "elsewhere" to itself, "real" is the bundled
-// target, which takes an address and faults too.
+// of every request to the run and "elsewhere" to itself, "deaf" is no target
+// but browsers that stop reading, "real" is the bundled target, which takes an
+// address and faults too.
 func standIn(kind string) int {
 	ended := make(chan struct{})
 	go func() {
@@ -43,6 +44,8 @@ func standIn(kind string) int {
 	case "hang":
 		<-ended
 		return 0
+	case "deaf":
+		return listenNot(argument("--addr"), os.Stdout, ended)
 	case "burn":
 		go func() {
 			for n := uint64(1); ; {

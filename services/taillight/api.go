@@ -3,9 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/loadgen/plan"
@@ -156,13 +154,6 @@ func (r *runner) interrupt(w http.ResponseWriter, q *http.Request) {
 	reply(w, http.StatusOK, accepted{ID: j.id})
 }
 
-// A reader that takes nothing for streamWait is gone; one is told every
-// streamBeat that the stream still stands.
-const (
-	streamWait = 10 * time.Second
-	streamBeat = 15 * time.Second
-)
-
 // follow sends what a run told and tells, as server-sent events, to its end.
 func (r *runner) follow(w http.ResponseWriter, q *http.Request) {
 	j := r.find(q.PathValue("id"))
@@ -170,43 +161,7 @@ func (r *runner) follow(w http.ResponseWriter, q *http.Request) {
 		reply(w, http.StatusNotFound, accepted{Error: "no such run, or too long ago"})
 		return
 	}
-	stream := http.NewResponseController(w)
-	// The server's own deadlines are for short requests.
-	if err := stream.SetReadDeadline(time.Time{}); err != nil {
-		return
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	beat := time.NewTicker(streamBeat)
-	defer beat.Stop()
-	for n := 0; ; {
-		if stream.SetWriteDeadline(time.Now().Add(streamWait)) != nil {
-			return
-		}
-		events, more := j.after(n)
-		for _, e := range events {
-			fmt.Fprintf(w, "event: %s\ndata: %s\n\n", e.kind, e.data)
-		}
-		if len(events) == 0 {
-			fmt.Fprint(w, ": the run goes on\n\n")
-		}
-		if stream.Flush() != nil {
-			return
-		}
-		if len(events) > 0 {
-			last := events[len(events)-1]
-			if last.kind == eventEnd {
-				return
-			}
-			n = last.number + 1
-		}
-		select {
-		case <-more:
-		case <-beat.C:
-		case <-q.Context().Done():
-			return
-		}
-	}
+	j.told.ServeHTTP(w, q)
 }
 
 // reply writes a JSON answer.

@@ -19,7 +19,9 @@ func testServe(t *testing.T, token string) (*runner, http.Handler) {
 	o := &serveOptions{}
 	o.runs = t.TempDir()
 	r := &runner{ctx: t.Context(), w: &world{}, o: o}
-	r.jobs = []*job{{id: "20261124-000000-busy", done: make(chan struct{}), changed: make(chan struct{}), stop: func() {}}}
+	busy := newJob("20261124-000000-busy", nil)
+	busy.stop = func() {}
+	r.jobs = []*job{busy}
 	return r, runsPage(r, token)
 }
 

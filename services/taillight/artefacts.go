@@ -150,12 +150,15 @@ type patient struct {
 	control *http.ResponseController
 }
 
+// fileWait is how long a reader may take nothing.
+const fileWait = 10 * time.Second
+
 func newPatient(w http.ResponseWriter) *patient { return &patient{w, http.NewResponseController(w)} }
 
 // Write implements io.Writer.
 func (p *patient) Write(b []byte) (int, error) {
 	// A writer without deadlines has none to move.
-	_ = p.control.SetWriteDeadline(time.Now().Add(streamWait))
+	_ = p.control.SetWriteDeadline(time.Now().Add(fileWait))
 	return p.ResponseWriter.Write(b)
 }
 

@@ -137,6 +137,7 @@ func (w *web) close(cut <-chan struct{}) {
 	if w.srv.Shutdown(ctx) != nil {
 		_ = w.srv.Close()
 	}
+	w.live.Close(ctx)
 	cancel()
 	owned.Wait()
 	w.owned.Wait()

@@ -12,7 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/taillight-load/taillight/dashboards/page"
+	"github.com/taillight-load/taillight/dashboards/sse"
+	"github.com/taillight-load/taillight/telemetry/names"
 )
 
 func TestWebSaysWhereAndTakesOnlyItsNames(t *testing.T) {
@@ -93,7 +94,7 @@ func TestWebIsThereOnlyWhenAskedFor(t *testing.T) {
 
 func TestServeShowsARunWhileItGoesOn(t *testing.T) {
 	r := &runner{ctx: t.Context(), o: &serveOptions{}}
-	r.jobs = []*job{{id: "20261124-000000-aaaa", done: make(chan struct{}), page: page.NewLive(page.LiveOptions{})}}
+	r.jobs = []*job{newJob("20261124-000000-aaaa", nil)}
 	srv := httptest.NewServer(livePage(r, true))
 	defer srv.Close()
 	get := func(path string) (status int, location, body string) {
@@ -115,7 +116,7 @@ func TestServeShowsARunWhileItGoesOn(t *testing.T) {
 		return res.StatusCode, res.Header.Get("Location"), string(b)
 	}
 	status, _, body := get("/runs/20261124-000000-aaaa/live")
-	if status != http.StatusOK || !strings.Contains(body, `data-stream="live/events" data-control="/api/runs/20261124-000000-aaaa"`) {
+	if status != http.StatusOK || !strings.Contains(body, `data-stream="live/events" data-control="/api/runs/20261124-000000-aaaa" data-report="report.html"`) {
 		t.Errorf("%d: %.300s", status, body)
 	}
 	r.jobs[0].page.Fail(io.ErrUnexpectedEOF)
@@ -136,4 +137,40 @@ func TestServeShowsARunWhileItGoesOn(t *testing.T) {
 	if !strings.Contains(bare.Body.String(), `data-control=""`) {
 		t.Error("controls that nobody allowed")
 	}
+}
+
+// All who watch the runs of a serve, by its pages and by its API, share one
+// room, and leave it.
+func TestWatchersAreBounded(t *testing.T) {
+	r, h := testServe(t, "")
+	busy := newJob(r.jobs[0].id, sse.NewRoom(2))
+	r.jobs = []*job{busy}
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	busy.tell(eventStage, "starting")
+	busy.page.Stage("starting")
+	page, api := srv.URL+"/runs/"+busy.id+"/live/events", srv.URL+names.PathRuns+"/"+busy.id+"/events"
+	for _, path := range []string{page, api} {
+		res, err := http.Get(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK || res.Header.Get("Cross-Origin-Resource-Policy") != "same-origin" {
+			t.Errorf("%s: %s, %v", path, res.Status, res.Header)
+		}
+	}
+	for _, path := range []string{page, api} {
+		res, err := http.Get(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+			t.Errorf("%s, with no room left: %s, %v", path, res.Status, res.Header)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.close(ended)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/dashboards/page"
+	"github.com/taillight-load/taillight/dashboards/sse"
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -25,6 +26,7 @@ type runner struct {
 	late    <-chan struct{} // closed when serve can wait no longer
 	listed  listing         // of o.runs
 	gateway netip.Addr      // that of the gate
+	room    *sse.Room       // for all who watch; nil is some for each run
 
 	owned sync.WaitGroup
 	mu    sync.Mutex
@@ -41,15 +43,22 @@ type job struct {
 	id   string
 	stop func() // interrupts it; a second time cuts its waits short
 	done chan struct{}
-	page *page.Live // shows it to browsers
+	page *page.Live  // shows it to browsers
+	told *sse.Stream // shows it to clients: all events but what mostEvents leaves out
 
 	plan    loadgen.Plan
 	control loadgen.Control // of its load
+}
 
-	mu      sync.Mutex
-	events  []event       // all but what mostEvents leaves out, oldest first
-	told    int           // how many there were
-	changed chan struct{} // closed, and replaced, with every event
+func newJob(id string, room *sse.Room) *job {
+	o := sse.Options{Room: room}
+	return &job{id: id, done: make(chan struct{}), page: page.NewLive(o), told: sse.New(o)}
+}
+
+// close lets nobody watch any more, and waits for who does until ctx ends.
+func (j *job) close(ctx context.Context) {
+	j.page.Close(ctx)
+	j.told.Close(ctx)
 }
 
 // mostEvents bounds how many a job keeps: above an hour of seconds. Of a longer
@@ -57,14 +66,7 @@ type job struct {
 // comes late would see.
 const mostEvents = 4096
 
-// event is one thing that a run told, as it is sent to a reader.
-type event struct {
-	number int // of the events before it
-	kind   string
-	data   []byte // JSON
-}
-
-// The kinds of events.
+// The names of events, and what they carry.
 const (
 	eventStart    = "start"    // bench.Started
 	eventProgress = "progress" // bench.Progress
@@ -115,7 +117,8 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 		_ = dir.Close() // only looked for
 		return nil, takenError(cfg.ID)
 	}
-	j := &job{id: cfg.ID, plan: cfg.Plan, done: make(chan struct{}), page: page.NewLive(page.LiveOptions{}), changed: make(chan struct{})}
+	j := newJob(cfg.ID, r.room)
+	j.plan = cfg.Plan
 	ctx, cancel := context.WithCancel(r.ctx)
 	cut := make(chan struct{})
 	cutNow := sync.OnceFunc(func() { close(cut) })
@@ -127,8 +130,11 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 	}
 	cfg.Signals, cfg.Cut, cfg.Page = r.signals, cut, j.page
 	cfg.Control, cfg.Guard = &j.control, refuseLinkLocal
-	r.jobs = append(r.jobs, j)
-	r.jobs = r.jobs[max(0, len(r.jobs)-keptJobs):]
+	if r.jobs = append(r.jobs, j); len(r.jobs) > keptJobs {
+		old := r.jobs[0]
+		r.jobs = r.jobs[1:]
+		r.owned.Go(func() { old.close(r.ctx) })
+	}
 	r.owned.Go(func() {
 		defer cancel()
 		r.run(ctx, j, cfg)
@@ -182,6 +188,17 @@ func (r *runner) end() {
 	r.owned.Wait()
 }
 
+// close lets nobody watch a run any more, and waits for who does until ctx
+// ends. After end.
+func (r *runner) close(ctx context.Context) {
+	r.mu.Lock()
+	jobs := r.jobs
+	r.mu.Unlock()
+	for _, j := range jobs {
+		j.close(ctx)
+	}
+}
+
 // find returns the job of a run, the last one that was given the id; nil when
 // it is not known.
 func (r *runner) find(id string) *job {
@@ -224,31 +241,24 @@ func (r *runner) goesOn(id string) bool {
 }
 
 // tell adds an event. Readers are never waited for.
-func (j *job) tell(kind string, what any) {
+func (j *job) tell(name string, what any) {
 	data, err := json.Marshal(what)
 	if err != nil {
-		kind, data = eventEnd, fmt.Appendf(nil, `{"exit":%d,"error":"an event could not be written"}`, signal.ExitBroken)
+		name, data = eventEnd, fmt.Appendf(nil, `{"exit":%d,"error":"an event could not be written"}`, signal.ExitBroken)
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if len(j.events) >= mostEvents {
-		old := j.events[len(j.events)/2].number
-		// Into a new slice: readers hold the old one.
-		j.events = slices.DeleteFunc(slices.Clone(j.events), func(e event) bool { return e.kind == eventProgress && e.number < old })
+	e := sse.Event{Name: name, Data: data}
+	if name == eventEnd {
+		j.told.End(e, nil)
+		return
 	}
-	j.events = append(j.events, event{j.told, kind, data})
-	j.told++
-	close(j.changed)
-	j.changed = make(chan struct{})
-}
-
-// after returns the events numbered n and above, and what is closed when there
-// are more.
-func (j *job) after(n int) ([]event, <-chan struct{}) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	from, _ := slices.BinarySearchFunc(j.events, n, func(e event, n int) int { return e.number - n })
-	return j.events[from:len(j.events):len(j.events)], j.changed
+	if j.told.Len() >= mostEvents {
+		seen := 0
+		j.told.Drop(func(e sse.Event) bool {
+			seen++
+			return seen <= mostEvents/2 && e.Name == eventProgress
+		})
+	}
+	j.told.Tell(e)
 }
 
 // autorun runs serve's own plan, once the host answers and no other run goes
@@ -286,9 +296,9 @@ func (r *runner) autorun(p *loadgen.Plan) error {
 // failure is what kept the run from being run; nil when it was. Only after
 // done.
 func (j *job) failure() error {
-	events, _ := j.after(0)
+	events := j.told.Events()
 	var end ended
-	if len(events) > 0 && json.Unmarshal(events[len(events)-1].data, &end) == nil && end.Error != "" {
+	if len(events) > 0 && json.Unmarshal(events[len(events)-1].Data, &end) == nil && end.Error != "" {
 		if end.Exit == signal.ExitInterrupted {
 			return bench.ErrInterrupted
 		}

@@ -4,44 +4,36 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/taillight-load/taillight/services/bench"
 )
 
-// A run of many hours keeps its first and its last events, and a reader of
-// all of it misses none.
+// A run of many hours keeps its first event, its last ones and all that are no
+// progress.
 func TestAJobsEventsAreBounded(t *testing.T) {
-	j := &job{changed: make(chan struct{})}
+	j := newJob("20261124-000000-long", nil)
 	j.tell(eventStart, fixedStart())
-	seen, next := 0, 0
 	for i := range 3 * mostEvents {
 		j.tell(eventProgress, i)
-		if len(j.events) > mostEvents {
-			t.Fatalf("%d events are kept", len(j.events))
+		if i == 10 {
+			j.tell(eventChange, "a change")
 		}
-		if i%1000 == 0 {
-			events, _ := j.after(next)
-			seen, next = seen+len(events), events[len(events)-1].number+1
+		if n := j.told.Len(); n > mostEvents {
+			t.Fatalf("%d events are kept", n)
 		}
 	}
 	j.tell(eventEnd, ended{})
-	events, _ := j.after(next)
-	if seen += len(events); seen != 3*mostEvents+2 {
-		t.Errorf("a reader who keeps up saw %d events of %d", seen, 3*mostEvents+2)
+	late := j.told.Events()
+	if len(late) < mostEvents/2 || late[0].Name != eventStart || late[1].Name != eventChange || late[len(late)-1].Name != eventEnd {
+		t.Fatalf("one who comes late sees %d events, from %q and %q to %q", len(late), late[0].Name, late[1].Name, late[len(late)-1].Name)
 	}
-	late, _ := j.after(0)
-	if late[0].kind != eventStart || late[len(late)-1].kind != eventEnd || len(late) < mostEvents/2 {
-		t.Errorf("one who comes late sees %d events, from %q to %q", len(late), late[0].kind, late[len(late)-1].kind)
-	}
-	for i := 2; i < len(late); i++ {
-		if late[i].number != late[i-1].number+1 {
-			t.Fatalf("event %d follows %d", late[i].number, late[i-1].number)
+	for i, e := range late[2 : len(late)-1] {
+		if want := strconv.Itoa(3*mostEvents - len(late) + 3 + i); e.Name != eventProgress || string(e.Data) != want {
+			t.Fatalf("event %d is %s %s, want progress %s", i, e.Name, e.Data, want)
 		}
-	}
-	if none, _ := j.after(late[len(late)-1].number + 1); len(none) != 0 {
-		t.Errorf("%d events after the last one", len(none))
 	}
 }
 
@@ -73,7 +65,7 @@ func TestStoppingTheAutorunLeavesServeGoingOn(t *testing.T) {
 	if err := <-got; err != nil {
 		t.Errorf("serve ends with it: %v", err)
 	}
-	if events, _ := r.jobs[0].after(0); events[len(events)-1].kind != eventEnd {
+	if events := r.jobs[0].told.Events(); events[len(events)-1].Name != eventEnd {
 		t.Error("the run has no end")
 	}
 	r.end()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/taillight-load/taillight/dashboards/sse"
 	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/telemetry/names"
@@ -91,7 +92,7 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 	}
 	cut, release := cutInTime(ctx, byHand)
 	defer release()
-	r := &runner{ctx: ctx, w: w, o: o, signals: signals, late: cut, gateway: gateway}
+	r := &runner{ctx: ctx, w: w, o: o, signals: signals, late: cut, gateway: gateway, room: sse.NewRoom(sse.MaxReaders)}
 	defer r.end()
 	token, _ := w.getenv(names.EnvServeToken)
 	srv := newServer(runsPage(r, token))
@@ -114,6 +115,7 @@ func serve(ctx context.Context, w *world, o *serveOptions) error {
 	if srv.Shutdown(end) != nil {
 		_ = srv.Close()
 	}
+	r.close(end)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}

@@ -49,20 +49,19 @@ func (r *runner) state(w http.ResponseWriter, q *http.Request) {
 
 // told takes in what a run told so far.
 func (s *runState) told(j *job) {
-	events, _ := j.after(0)
-	for _, e := range events {
-		switch e.kind {
+	for _, e := range j.told.Events() {
+		switch e.Name {
 		case eventStage:
-			s.Stage = e.data
+			s.Stage = e.Data
 		case eventStart:
-			s.Start, s.Stage = e.data, nil
+			s.Start, s.Stage = e.Data, nil
 		case eventProgress:
-			s.Progress = e.data
+			s.Progress = e.Data
 		case eventChange:
-			s.Changes = append(s.Changes, e.data)
+			s.Changes = append(s.Changes, e.Data)
 		case eventEnd:
 			var end ended
-			if json.Unmarshal(e.data, &end) == nil {
+			if json.Unmarshal(e.Data, &end) == nil {
 				s.Exit, s.Error = &end.Exit, end.Error
 			}
 		}

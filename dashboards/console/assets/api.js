@@ -38,24 +38,39 @@
   T.path = (id) => '/api/runs/' + encodeURIComponent(id);
   T.file = (id, name) => '/runs/' + encodeURIComponent(id) + '/' + name.split('/').map(encodeURIComponent).join('/');
 
+  /** When to come back where there was no room for one more who follows, ms. */
+  const roomAfter = 5000;
+
   /**
-   * Follows a run to its end. What was told before is told again, also after a
-   * connection was lost, so begin must forget.
+   * Follows a run to its end. A connection that was lost goes on where it was;
+   * begin says that all is told from the start.
    * @param {string} id
-   * @param {{begin: () => void, lost: (gone: boolean) => void, event: (kind: string, data: any) => void}} on
-   * @returns {EventSource}
+   * @param {{begin: () => void, back: () => void, lost: (gone: boolean, full: boolean) => void, event: (kind: string, data: any) => void}} on
+   * @returns {{close: () => void}}
    */
   T.follow = function (id, on) {
-    const source = new EventSource(T.path(id) + '/events');
-    source.onopen = () => on.begin();
-    source.onerror = () => on.lost(source.readyState === EventSource.CLOSED);
-    for (const kind of ['start', 'progress', 'stage', 'change', 'end']) {
-      source.addEventListener(kind, (e) => {
-        if (kind === 'end') source.close();
-        on.event(kind, JSON.parse(e.data));
-      });
+    let source, later;
+    function open() {
+      on.begin();
+      source = new EventSource(T.path(id) + '/events');
+      source.onopen = () => on.back();
+      source.onerror = () => { if (source.readyState === EventSource.CLOSED) refused(); else on.lost(false, false); };
+      for (const kind of ['start', 'progress', 'stage', 'change', 'end']) {
+        source.addEventListener(kind, (e) => {
+          if (kind === 'end') source.close();
+          on.event(kind, JSON.parse(e.data));
+        });
+      }
     }
-    return source;
+    /** An answer that is no stream: nobody knows the run any more, or as many follow as may. */
+    async function refused() {
+      let running = false;
+      try { running = (await T.api('GET', T.path(id))).running; } catch (e) { running = e.status !== 404; }
+      on.lost(!running, running);
+      if (running) later = setTimeout(open, roomAfter);
+    }
+    open();
+    return { close: () => { source.close(); clearTimeout(later); } };
   };
 
   /** Takes a token from the address, where nobody but this page reads it. */

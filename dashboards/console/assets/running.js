@@ -23,8 +23,9 @@
     r.node = el('div', { class: 'hero running' },
       el('p', { class: 'word' }, el('span', { class: 'mark on' }, 'Running'), ' ', r.stage), r.title, r.when, r.bar, r.list, r.form, r.changes, r.error);
     r.source = T.follow(id, {
-      begin: () => { forget(r); T.problem(r.error, ''); },
-      lost: (gone) => lost(r, gone),
+      begin: () => forget(r),
+      back: () => T.problem(r.error, ''),
+      lost: (gone, full) => lost(r, gone, full),
       event: (kind, data) => event(r, kind, data),
     });
     return { node: r.node, id, focus: () => r.title.focus(), close: () => r.source.close() };
@@ -36,10 +37,10 @@
     r.plan = null;
   }
 
-  function lost(r, gone) {
+  function lost(r, gone, full) {
     if (r.over) return;
     if (gone) { r.over = true; r.ended(null); return; } // the server knows no such run
-    T.problem(r.error, 'taillight serve does not answer: the page tries again, and the run goes on without it');
+    T.problem(r.error, full ? 'as many pages follow this run as may: close one of them; this one tries again' : 'taillight serve does not answer: the page tries again, and the run goes on without it');
   }
 
   function event(r, kind, data) {

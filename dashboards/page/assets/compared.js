@@ -4,11 +4,6 @@
   const el = T.el;
   const words = { slower: ['B is slower', 'fail', 'no'], faster: ['B is faster', 'pass', 'yes'], same: ['The same', 'pass', 'yes'], undecided: ['Undecided', 'invalid', 'maybe'] };
 
-  T.motion = () => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth');
-
-  /** Scrolls to an element. */
-  T.go = (e) => e.scrollIntoView({ block: 'start', behavior: T.motion() });
-
   /** @returns {[string, string, Section][]} */
   function sections(c) {
     /** @type {[string, string, Section]} */

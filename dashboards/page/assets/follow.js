@@ -10,7 +10,8 @@
    * that is lost is made again, and goes on after the last event that came.
    * @param {string} url  of the stream
    * @param {Following} on
-   *   changed after each event; ended once, when the report is there, or with an error when it could not be read
+   *   changed after each event; ended once, when the report is there, or with an error when it could not be read; gone
+   *   once, when nobody knows the run any more
    */
   T.follow = function (url, on) {
     let source, watch, last = '';
@@ -40,14 +41,25 @@
       try { await T.replay(event.events); } catch (err) { on.ended(err); return; }
       on.ended(null);
     }
+    const next = () => (last ? url + '?after=' + encodeURIComponent(last) : url);
+    /** Asks what the answer was, which an event source does not tell, and whether there is anything to come back for. */
+    async function ask() {
+      clearTimeout(watch);
+      const enough = new AbortController();
+      let status = 0;
+      try { status = (await fetch(next(), { signal: enough.signal, credentials: 'omit' })).status; } catch (e) { /* nobody answers */ }
+      enough.abort();
+      if (status === 404 || status === 204) on.gone();
+      else again(2000);
+    }
     function open() {
-      source = new EventSource(last ? url + '?after=' + encodeURIComponent(last) : url);
+      source = new EventSource(next());
       source.onopen = () => { alive(); on.back(); };
       source.onmessage = receive;
       source.addEventListener('beat', alive);
       source.onerror = () => {
         on.lost();
-        if (source.readyState === EventSource.CLOSED) again(2000); // an answer that is no stream; a browser gives up then
+        if (source.readyState === EventSource.CLOSED) ask(); // an answer that is no stream: a browser gives up then
       };
     }
     open();

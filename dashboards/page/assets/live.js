@@ -32,16 +32,17 @@
       document.documentElement.dataset.ready = '';
     };
     const changed = () => { if (!queued) { queued = true; setTimeout(show, 40); } };
+    const said = { lost: 'Connection lost. Trying again.', live: 'The connection stands again.', gone: 'The run is not followed any more.' };
     const connection = (state) => {
       if (T.connection === state || T.state.failed) return;
-      if (T.connection && state !== 'connecting') voice.textContent = state === 'lost' ? 'Connection lost. Trying again.' : 'The connection stands again.';
+      if (T.connection && state !== 'connecting') voice.textContent = said[state];
       T.connection = state;
       changed();
     };
     T.connection = 'connecting';
     document.documentElement.dataset.going = '';
     T.follow(document.documentElement.dataset.stream, {
-      changed, lost: () => connection('lost'), back: () => connection('live'),
+      changed, lost: () => connection('lost'), back: () => connection('live'), gone: () => connection('gone'),
       ended: (err) => {
         if (err) { document.body.append(el('p', { class: 'warning' }, 'The run has ended, and its result could not be read (' + err.message + '). Load the page again.')); return; }
         inPlace(report);
@@ -87,7 +88,7 @@
     files: 'The files of the run are listed when all are written.',
   };
 
-  const states = { connecting: ['wait', 'Connecting'], live: ['on', 'Live'], lost: ['lost', 'Reconnecting'] };
+  const states = { connecting: ['wait', 'Connecting'], live: ['on', 'Live'], lost: ['lost', 'Reconnecting'], gone: ['over', 'Not followed'] };
 
   function chip() {
     const [css, text] = T.state.failed ? ['over', 'No result'] : T.state.after && T.connection === 'live' ? ['on', 'Explaining'] : states[T.connection];
@@ -108,8 +109,8 @@
       const [state, line] = headline();
       word.textContent = state;
       title.textContent = line;
-      trouble.hidden = T.connection !== 'lost' || Boolean(T.state.failed);
-      trouble.textContent = 'The connection to the run is lost; the run itself may well go on. What is missed comes when the connection stands again.';
+      trouble.hidden = T.connection !== 'lost' && T.connection !== 'gone' || Boolean(T.state.failed);
+      T.fill(trouble, T.connection === 'gone' ? elsewhere() : 'The connection to the run is lost; the run itself may well go on. What is missed comes when the connection stands again.');
       segments(strip);
       const c = T.state.config;
       when.textContent = c ? [c.name, T.wall(c.started), c.environment.target].filter(Boolean).join(' · ') : '';
@@ -122,11 +123,19 @@
     };
   }
 
+  /** Where the result of a run stands that nobody follows any more. */
+  function elsewhere() {
+    const report = document.documentElement.dataset.report;
+    return ['The server was started anew, or many runs came since: it does not know this run any more, and nothing else will come here. ',
+      report ? ['If the run came to its end, its result stands in ', el('a', { href: report }, 'its stored report'), '.'] : 'If the run came to its end, its result stands in report.html in the directory of the run.'];
+  }
+
   const share = () => (T.state.after ? 1 : Math.min(1, elapsed() / (planned() || 1)));
 
   function headline() {
     const c = T.state.config, s = newest();
     if (T.state.failed) return ['No result', 'The run has no result: ' + T.state.failed];
+    if (T.connection === 'gone') return ['Not followed', 'This run is not followed any more'];
     if (!c) return ['Preparing', T.state.stage ? capital(T.state.stage) : 'Waiting for the run to begin'];
     if (T.state.after) return ['Load over', 'The load is over after ' + T.offset(Math.round(elapsed())) + '; now ' + T.state.stage];
     if (!s) return ['Running', 'The load begins'];
@@ -319,7 +328,7 @@
           filled = label.textContent;
           field.value = rate ? '' : String(s.users);
         }
-        form.hidden = Boolean(T.state.failed);
+        form.hidden = Boolean(T.state.failed) || T.connection === 'gone';
         field.disabled = change.disabled = !p || stopped || T.state.after;
       },
     };

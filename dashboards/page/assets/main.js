@@ -12,11 +12,6 @@
   /** The sections of this run: only a search has a capacity. */
   const shown = () => sections.filter(([id]) => id !== 'capacity' || (T.state.end && T.state.end.document.capacity));
 
-  T.motion = () => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth');
-
-  /** Scrolls to an element. */
-  T.go = (e) => e.scrollIntoView({ block: 'start', behavior: T.motion() });
-
   /** Opens whatever hides an element. */
   T.reveal = function (id) {
     const e = document.getElementById(id);

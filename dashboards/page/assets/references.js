@@ -1,8 +1,14 @@
 'use strict';
-// Where a piece of evidence leads on this page: the exchange, the span in it,
-// the function in the flame graph, the line that waited, the chart of a metric.
+// Ways through a page, and where a piece of evidence leads on it: the exchange,
+// the span in it, the function in the flame graph, the line that waited, the
+// chart of a metric.
 (function (T) {
   const exchangeOf = (n) => T.state.end.exchanges.find((x) => x.n === n);
+
+  T.motion = () => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth');
+
+  /** Scrolls to an element. */
+  T.go = (e) => e.scrollIntoView({ block: 'start', behavior: T.motion() });
 
   /** Marks an element for a moment. */
   T.flash = function (e) {

@@ -153,6 +153,20 @@ async function stop(page) {
   return page.locator('.past tbody tr').first().getAttribute('data-run');
 }
 
+/** The page of a run that the server does not know any more says so, and where its result stands. */
+async function forgotten(page, url, id) {
+  await page.route('**/live/events*', (r) => r.fulfill({ status: 404, body: 'no such run' }));
+  await page.goto(`${url}/runs/${id}/live`);
+  await page.waitForFunction(() => document.getElementById('state')?.innerText === 'Not followed', null, { timeout: patience });
+  const said = page.locator('#verdict .warning');
+  assert.match(await said.innerText(), /does not know this run any more/);
+  await accessible(page, 'forgotten');
+  await said.getByRole('link').click();
+  await page.waitForSelector('html[data-feed="embedded"][data-ready]');
+  await page.close();
+  return 'a forgotten run leads to its report';
+}
+
 /** From the report's slowest cell to the exchanges behind it, and on to the blocking line where the report has it. */
 async function report(page) {
   await page.getByRole('link', { name: 'Open the report' }).click();
@@ -258,6 +272,9 @@ await withServe((url, runs) => withBrowser(async (context) => {
     await wrongPlan(page);
     said.push(await change(page, url));
     const a = await stop(page);
+    const other = await ctx.newPage();
+    watch(other, url, faults);
+    said.push(await forgotten(other, url, a));
     said.push(await report(page));
     await start(page, 'smoke', {});
     await ended(page);

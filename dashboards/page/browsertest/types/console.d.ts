@@ -29,7 +29,7 @@ interface Taillight extends Basics {
   api(method: string, path: string, body?: object): Promise<any>;
   path(id: string): string;
   file(id: string, name: string): string;
-  follow(id: string, on: { begin: () => void; lost: (gone: boolean) => void; event: (kind: string, data: any) => void }): EventSource;
+  follow(id: string, on: { begin: () => void; back: () => void; lost: (gone: boolean, full: boolean) => void; event: (kind: string, data: any) => void }): { close: () => void };
   tokenFromAddress(): void;
   // what is kept for the tab
   kept: Kept;

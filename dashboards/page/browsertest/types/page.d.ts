@@ -106,10 +106,10 @@ interface Component { id: string; name: string; doing: string; css: string }
 interface Way { href: string; text: string; go: (ev?: Event) => void }
 type Section = (section: HTMLElement) => void;
 /** How the page stands to a run that goes on. */
-type Connection = 'connecting' | 'live' | 'lost';
+type Connection = 'connecting' | 'live' | 'lost' | 'gone';
 /** What the events so far add up to: stage, after and failed are of a run that goes on. */
 interface State { config: Config | null; seconds: Second[]; end: End | null; stage: string; after: boolean; failed: string }
-interface Following { changed: () => void; lost: () => void; back: () => void; ended: (err: Error | null) => void }
+interface Following { changed: () => void; lost: () => void; back: () => void; gone: () => void; ended: (err: Error | null) => void }
 
 interface Taillight extends Basics {
   // the way through the page
