@@ -87,7 +87,7 @@ func (r *runner) compareAsked(w http.ResponseWriter, q *http.Request) (*compared
 	}
 	if !r.heavy.TryLock() {
 		w.Header().Set("Retry-After", "2")
-		return nil, &refusal{errors.New(alreadyBusy), http.StatusTooManyRequests, ""}
+		return nil, &refusal{errors.New("another comparison is under way: try again when it is done"), http.StatusTooManyRequests, ""}
 	}
 	defer r.heavy.Unlock()
 	// Long runs take their time to read. A writer without deadlines has none to move.

@@ -31,6 +31,8 @@ type runner struct {
 	jobs  []*job     // the last ones, the newest at the end
 	heavy sync.Mutex // of what takes processors without being a run
 	ends  bool       // no more are begun
+
+	packing sync.Mutex // of the one download that compresses
 }
 
 // keptJobs is how many runs' events can still be read.
