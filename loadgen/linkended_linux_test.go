@@ -22,8 +22,12 @@ type swallower struct {
 	net.Listener
 	served  sync.WaitGroup
 	answers atomic.Int64
+	late    atomic.Int64 // of them, those whose end may have come in a segment of its own
 	lost    atomic.Int64 // bytes that were swallowed
 }
+
+// corked is less than Linux holds back a segment that is not full.
+const corked = 150 * time.Millisecond
 
 func newSwallower(t *testing.T) *swallower {
 	t.Helper()
@@ -60,11 +64,14 @@ func (s *swallower) serve(c *net.TCPConn) {
 	if errors.Join(err, asked) != nil {
 		return
 	}
+	began := time.Now()
 	_, err = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	if errors.Join(err, c.CloseWrite()) != nil {
 		return
 	}
-	s.answers.Add(1)
+	if s.answers.Add(1); time.Since(began) > corked {
+		s.late.Add(1)
+	}
 	n, _ := io.Copy(io.Discard, in) // until the sender gives up
 	s.lost.Add(n)
 }
@@ -95,8 +102,8 @@ func TestAnEndedConnectionIsFoundBeforeItIsUsed(t *testing.T) {
 			if int(s.answers.Load()) != len(all)-broken {
 				t.Errorf("%d answers to %d requests, of which %d broke", s.answers.Load(), len(all), broken)
 			}
-			if broken == 0 && s.lost.Load() != 0 {
-				t.Errorf("%d bytes were sent on connections that had ended", s.lost.Load())
+			if late := int(s.late.Load()); broken > late || late == 0 && s.lost.Load() != 0 {
+				t.Errorf("%d requests broke, %d bytes were sent on connections that had ended", broken, s.lost.Load())
 			}
 		})
 	}
