@@ -88,6 +88,7 @@ type attack struct {
 	marks    []SelfSample  // of the generator, at the begin of each phase reached
 	capped   []bool        // by phase: the in-flight cap was reached
 	changes  []Change      // of the load, in order
+	applied  int           // how many of them took effect
 	drained  chan struct{} // closed when ended and busy is zero
 }
 

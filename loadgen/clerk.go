@@ -151,7 +151,7 @@ func (c *clerk) state(s *Second) {
 		ph.IterationsMax = max(ph.IterationsMax, a.peakOpen)
 	}
 	a.peak, a.peakOpen = a.inFlight, a.open
-	for ; c.changes < len(a.changes) && a.changes[c.changes].At < min(s.End, a.end); c.changes++ {
+	for ; c.changes < a.applied && a.changes[c.changes].At < min(s.End, a.end); c.changes++ {
 		s.Changes = append(s.Changes, a.changes[c.changes])
 	}
 	c.res.Changes = append(c.res.Changes, s.Changes...)

@@ -246,6 +246,38 @@ func TestArrivalsFollowTheChanges(t *testing.T) {
 	})
 }
 
+// A change is told when it took effect, with all that is known of it: the
+// dispatcher, which wakes now and then only where much is due, may come to it
+// after a second was closed.
+func TestAChangeIsToldOnceItTookEffect(t *testing.T) {
+	// 5,000 turns a second, evenly spread, and an answer to each as good as at
+	// once: under the race detector Go 1.26 breaks on a bubble's timer of 0.
+	s := steered{plan: steadyUsers(20, 0, 9*time.Second), service: time.Nanosecond}
+	s.plan.Think = loadgen.Think{Kind: loadgen.ThinkPacing, Max: 4 * time.Millisecond}
+	s.plan.Phases[0].Users = &loadgen.Ramp{From: 0, To: 20}
+	s.plan.Phases[0].For = 1004 * time.Millisecond
+	s.plan.Phases = append(s.plan.Phases, loadgen.Phase{Name: "all", For: 8 * time.Second, Load: loadgen.Load{Users: loadgen.Constant(20)}})
+	for n := range 7 {
+		for _, before := range []time.Duration{350, 250, 150, 50} {
+			users := 20 + (n+int(before)/100)%2
+			s.changes = append(s.changes, loadgen.Change{At: time.Duration(n+2)*time.Second - before*time.Microsecond, Users: &users, SpawnRate: 1e5})
+		}
+	}
+	s.run(t)
+	var told []loadgen.Change
+	for i := range s.seconds {
+		told = append(told, s.seconds[i].Changes...)
+	}
+	if len(told) != len(s.changes) || len(s.result.Changes) != len(told) {
+		t.Fatalf("%d changes were told, %d are in the result, of %d", len(told), len(s.result.Changes), len(s.changes))
+	}
+	for i, ch := range told {
+		if ch.At != s.changes[i].At || ch.Until < ch.At {
+			t.Errorf("change %d of %s is told as of %s, with its users there at %s", i, s.changes[i].At, ch.At, ch.Until)
+		}
+	}
+}
+
 // What a change may not be, and when it may not come.
 func TestChangesThatAreRefused(t *testing.T) {
 	var idle loadgen.Control

@@ -109,6 +109,14 @@ func (c *httpClient) Do(r *Request, x *Exchange) {
 		return
 	}
 	class, err := c.roundTrip(r, x, deadline)
+	if errors.Is(err, errEnded) {
+		// Nothing of the request has left: it is still sent only once.
+		c.drop()
+		if x.Reused = false; !c.connect(x, deadline) {
+			return
+		}
+		class, err = c.roundTrip(r, x, deadline)
+	}
 	if err != nil {
 		x.fail(class, err)
 	} else {
@@ -165,7 +173,7 @@ func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Duration) 
 	}
 	c.out = r.append(c.out[:0], x, c.cookies.header(r, x))
 	start := c.now()
-	sent, class, err := c.begin(r, x, start)
+	sent, class, err := c.begin(r, x)
 	x.Timings.Send = sent - start
 	if err != nil {
 		c.idle = sent
@@ -204,13 +212,12 @@ func (c *httpClient) expire(deadline time.Duration) error {
 	return c.conn.SetDeadline(time.Now().Add(deadline - c.now()))
 }
 
-// askWithin is how long a connection may have been idle for its request to be
-// asked: the target may have ended it since, which only reading would tell.
-const askWithin = 100 * time.Millisecond
+// errEnded is of a connection that had ended before anything was sent on it.
+var errEnded = errors.New("the connection had ended before the request was sent")
 
 // begin sends the request and returns when that was done.
-func (c *httpClient) begin(r *Request, x *Exchange, start time.Duration) (time.Duration, ErrorClass, error) {
-	if c.link != nil && x.Reused && r.file == nil && start-c.idle < askWithin {
+func (c *httpClient) begin(r *Request, x *Exchange) (time.Duration, ErrorClass, error) {
+	if c.link != nil && x.Reused && r.file == nil {
 		n, sent, err := c.link.ask(c.out)
 		x.BytesOut = int64(n)
 		return sent, brokenClass(err), err

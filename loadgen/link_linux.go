@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // link is a TCP connection whose socket is read and written by raw system
@@ -32,6 +34,8 @@ type link struct {
 	n               int           // bytes read, or written
 	errno           syscall.Errno // of the last call that failed
 	asked           time.Duration // when all was written; 0 before
+	over            bool          // it had ended before anything was written
+	peeked          [1]byte
 }
 
 // linkOf returns conn with fast reads and writes, or conn itself where there
@@ -117,14 +121,17 @@ func (l *link) Write(p []byte) (int, error) {
 //
 // The poller is told to wait before the request leaves, so that no answer can
 // come too early: that saves the read that finds nothing yet. What came before
-// it is told is not seen, so ask is not for connections that were idle.
+// it is told it does not tell, so that is looked for, and is errEnded: where a
+// reset is lost on the way, nothing else would come of the end of a connection.
 func (l *link) ask(p []byte) (n int, at time.Duration, err error) {
-	l.out, l.n, l.errno, l.asked = p, 0, 0, 0
+	l.out, l.n, l.errno, l.asked, l.over = p, 0, 0, 0, false
 	err = l.wait(l.asking)
 	l.out = nil
 	switch {
 	case l.asked != 0: // Read tells what else there was
 		return l.n, l.asked, nil
+	case l.over:
+		return 0, l.now(), errEnded
 	case err != nil:
 		return 0, l.now(), err
 	case l.errno != 0:
@@ -144,6 +151,9 @@ func (l *link) tryAsk(fd uintptr) bool {
 	if l.asked != 0 {
 		return true
 	}
+	if l.over = l.ended(fd); l.over {
+		return true
+	}
 	l.n, l.errno = rawIO(syscall.SYS_WRITE, fd, l.out)
 	if l.errno == syscall.EAGAIN {
 		l.errno = 0
@@ -153,6 +163,13 @@ func (l *link) tryAsk(fd uintptr) bool {
 	}
 	l.asked = l.now()
 	return false
+}
+
+// ended reports whether there is something to read before anything was asked:
+// the end, an error, or what is no answer of ours.
+func (l *link) ended(fd uintptr) bool {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&l.peeked)), 1, unix.MSG_PEEK, 0, 0)
+	return errno != syscall.EAGAIN
 }
 
 func (l *link) failed(call string) error {

@@ -307,6 +307,7 @@ func (a *attack) take() (t task, more bool) {
 			t = task{iteration: e.it, due: e.due, phase: a.phaseAt(e.due)}
 		case loadChanges:
 			a.apply(&a.changes[e.index])
+			a.applied = e.index + 1
 		}
 		if t.iteration != nil {
 			a.inFlight++

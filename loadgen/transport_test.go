@@ -1,6 +1,7 @@
 package loadgen_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -17,6 +18,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -320,58 +322,65 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
+// visit is a request as the server saw it.
+type visit struct{ cookies, gave string }
+
+// jars checks that each exchange carried what its owner was given before, and
+// returns how many carried something. An answer that did not arrive gave
+// nothing, and a request that did not arrive carried nothing.
+func jars(t *testing.T, all []loadgen.Exchange, visits *sync.Map, owner func(*loadgen.Exchange) uint64) (carried int) {
+	t.Helper()
+	slices.SortFunc(all, func(a, b loadgen.Exchange) int { return cmp.Compare(a.Intended, b.Intended) })
+	jar := map[uint64]string{}
+	for i := range all {
+		x := &all[i]
+		seen, ok := visits.Load(fmt.Sprintf("%x-%x", x.TraceID, x.SpanID))
+		if !ok {
+			continue
+		}
+		v, of := seen.(visit), owner(x)
+		if v.cookies != jar[of] {
+			t.Errorf("request %d of %d has the cookies %q, want %q", x.N, of, v.cookies, jar[of])
+		}
+		if v.cookies != "" {
+			carried++
+		}
+		if v.gave != "" && x.OK() {
+			jar[of] = v.gave
+		}
+	}
+	return carried
+}
+
 // Every user has a jar; every arrival begins with an empty one.
 func TestCookies(t *testing.T) {
-	var given, again atomic.Int64
+	var given atomic.Int64
+	var visits sync.Map // by trace and span
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch c, err := r.Cookie("id"); {
-		case r.URL.Path == "/in" && err != nil:
-			n := given.Add(1)
-			http.SetCookie(w, &http.Cookie{Name: "id", Value: fmt.Sprint(n), Path: "/"})
+		v := visit{cookies: r.Header.Get("Cookie")}
+		if r.URL.Path == "/in" && v.cookies == "" {
+			n := fmt.Sprint(given.Add(1))
+			v.gave = "id=" + n
+			http.SetCookie(w, &http.Cookie{Name: "id", Value: n, Path: "/"})
 			http.SetCookie(w, &http.Cookie{Name: "elsewhere", Value: "x", Path: "/other"})
-		case r.URL.Path == "/in":
-			again.Add(1)
-		case err != nil || r.Header.Get("Cookie") != "id="+c.Value:
-			http.Error(w, "cookies "+r.Header.Get("Cookie"), http.StatusForbidden)
 		}
+		visits.Store(r.Header.Get("Traceparent")[3:52], v)
 	})
 	steps := []loadgen.Step{{Path: "/in"}, {Path: "/shop"}}
 	for _, http2 := range []bool{false, true} {
 		srv := withHTTP2(t, h)
-		given.Store(0)
-		again.Store(0)
 		p := asks(srv.URL, 3, loadgen.Transport{Cookies: true, HTTP2: http2}, steps...)
 		p.Phases[0].Users = loadgen.Constant(2)
-		all := exchangesOf(t, p)
-		allOK(t, all)
-		if given.Load() != 2 || again.Load() != begun(all)-2 {
-			t.Errorf("http2 %v: 2 users got %d jars and came back %d of %d times", http2, given.Load(), again.Load(), begun(all))
-		}
+		users := jars(t, exchangesOf(t, p), &visits, func(x *loadgen.Exchange) uint64 { return uint64(x.User) })
 		p.Phases[0].Load = loadgen.Load{Rate: loadgen.Constant(10)}
-		given.Store(0)
-		again.Store(0)
-		all = exchangesOf(t, p)
-		allOK(t, all)
-		if given.Load() != begun(all) || again.Load() != 0 {
-			t.Errorf("http2 %v: %d arrivals got %d jars, %d had one before", http2, begun(all), given.Load(), again.Load())
-		}
+		arrivals := jars(t, exchangesOf(t, p), &visits, func(x *loadgen.Exchange) uint64 { return x.Iteration })
 		p.Transport.Cookies = false
-		for _, x := range exchangesOf(t, p) {
-			if x.Step == 1 && x.Error != "status 403" {
-				t.Errorf("http2 %v: cookies that nobody asked for: %s", http2, x.Error)
-			}
+		// Nobody asked for any: each exchange is as one of an owner of its own.
+		jars(t, exchangesOf(t, p), &visits, func(x *loadgen.Exchange) uint64 { return x.N })
+		if users == 0 || arrivals == 0 {
+			t.Logf("http2 %v: the machine was too slow for requests that carry a cookie: %d of users, %d of arrivals", http2, users, arrivals)
 		}
 	}
-}
-
-// begun counts the exchanges of first steps.
-func begun(all []loadgen.Exchange) (n int64) {
-	for _, x := range all {
-		if x.Step == 0 {
-			n++
-		}
-	}
-	return n
 }
 
 func TestTransportIsChecked(t *testing.T) {

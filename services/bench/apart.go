@@ -26,9 +26,11 @@ type apart struct {
 	addresses
 	listen ListenOptions
 
-	mu     sync.Mutex
-	office *office // nil before the first
-	last   books   // of the run attached, as they were told last
+	// out is what the other is told while the load runs, when nobody waits for it.
+	out outbox
+
+	mu     sync.Mutex // held while a question is asked and answered
+	office *office    // nil before the first
 	closed bool
 }
 
@@ -80,6 +82,7 @@ const patience = 20 * time.Second
 
 func listenApart(o ListenOptions) (*apart, error) {
 	a := &apart{listen: o}
+	a.out.send = a.send
 	a.listen.Executable = ""
 	if err := a.open(o.Executable); err != nil {
 		return nil, err
@@ -178,21 +181,46 @@ func (of *office) stop() {
 	}
 }
 
-// put asks for something of the run attached. An office that has ended leaves
-// the books as it told them last.
+// put asks for something of the run attached, after what it is still to be
+// told. An office that has ended leaves the books as it told them last.
 func (a *apart) put(q question) (answer, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.flush()
+	return a.ask(q)
+}
+
+// flush tells which traces are to be kept, as far as that waits. a.mu is held.
+func (a *apart) flush() {
+	if traces := a.out.kept(); len(traces) > 0 {
+		_, _ = a.ask(question{Ask: askKeep, Traces: traces})
+	}
+}
+
+// ask asks one question. a.mu is held.
+func (a *apart) ask(q question) (answer, error) {
 	if a.closed {
 		return answer{}, errors.New("the receivers are closed")
 	}
 	got, err := a.office.put(q)
-	if err != nil {
-		a.last.Ended = err.Error()
-		return got, err
+	a.out.told(got.Books, err)
+	return got, err
+}
+
+// send tells what is in the outbox until there is nothing more.
+func (a *apart) send() {
+	for a.sendOne() {
 	}
-	a.last = got.Books
-	return got, nil
+}
+
+func (a *apart) sendOne() (more bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	q, more := a.out.take()
+	if more {
+		_, _ = a.ask(q)
+	}
+	return more
 }
 
 func (a *apart) attach(of attachment) error {
@@ -204,6 +232,7 @@ func (a *apart) attach(of attachment) error {
 	if err == nil && got.Failed != "" {
 		err = errors.New(got.Failed)
 	}
+	a.out.begin()
 	return err
 }
 
@@ -216,9 +245,9 @@ func (a *apart) reopen() bool {
 
 // What an office that has ended is asked for is lost, as the books say.
 
-func (a *apart) keep(traces []signal.TraceID) {
-	_, _ = a.put(question{Ask: askKeep, Traces: joined(traces)})
-}
+func (a *apart) keep(traces []signal.TraceID) { a.out.add(traces) }
+
+func (a *apart) told() books { return a.out.ask() }
 
 func (a *apart) settle(cut []signal.TraceID) {
 	_, _ = a.put(question{Ask: askSettle, Traces: joined(cut)})
@@ -242,29 +271,26 @@ func (a *apart) detach(discard bool) {
 
 func (a *apart) books() books {
 	_, _ = a.put(question{Ask: askBooks})
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.last
+	return a.out.read()
 }
 
 // close asks the receivers to end, and cuts their end short with ctx.
 func (a *apart) close(ctx context.Context) {
+	a.out.close() // as long as an answer may take
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
 		return
 	}
+	a.flush()
 	a.closed = true
 	told := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(told)
 		_ = a.office.ask.Encode(question{Ask: askCut})
 	})
-	if got, err := a.office.put(question{Ask: askClose}); err == nil {
-		a.last = got.Books
-	} else {
-		a.last.Ended = err.Error()
-	}
+	got, err := a.office.put(question{Ask: askClose})
+	a.out.told(got.Books, err)
 	if !stop() {
 		<-told
 	}

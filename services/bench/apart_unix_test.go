@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -90,6 +91,84 @@ func TestAReceiverThatHangsIsGivenUp(t *testing.T) {
 		t.Errorf("said %q", got)
 	}
 	gonePID(t, of.cmd.Process.Pid)
+}
+
+// pause has it run no more until the function that it returns is called.
+func (of *office) pause(t *testing.T) (resume func()) {
+	t.Helper()
+	of.wait = time.Minute // not what is looked at here
+	send := func(s syscall.Signal) {
+		if err := of.cmd.Process.Signal(s); err != nil {
+			t.Error(err)
+		}
+	}
+	send(syscall.SIGSTOP)
+	resume = sync.OnceFunc(func() { send(syscall.SIGCONT) })
+	t.Cleanup(resume)
+	return resume
+}
+
+// A receiver that does nothing for a while delays no second of the load, and
+// is told afterwards what it has missed.
+func TestALoadWaitsForNoReceiver(t *testing.T) {
+	_, url := newService(t)
+	s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(context.Background()) }) // after it was resumed, come what may
+	cfg := brief(t, url, 60)
+	cfg.Signals = s
+	resume, told := func() {}, 0
+	cfg.OnStart = func(Started) { resume = officeOf(s).pause(t) }
+	cfg.OnProgress = func(Progress) {
+		if told++; told == 2 {
+			resume()
+		}
+	}
+	out, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told < 3 || out.Run.Signals.Note != "" || out.Run.Signals.Untold != 0 {
+		t.Errorf("%d seconds, %d untold, note %q", told, out.Run.Signals.Untold, out.Run.Signals.Note)
+	}
+}
+
+// What a receiver is not told while it does nothing, for there is only so much
+// room, is counted; the rest it is told later.
+func TestWhatAReceiverIsNotToldIsCounted(t *testing.T) {
+	s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(context.Background()) }) // after it was resumed, come what may
+	ids, _, _ := attached(t, s, time.Minute)
+	traces := made(t, ids, 2)
+	resume := officeOf(s).pause(t)
+	s.keep([]loadgen.Exchange{{TraceID: traces[0]}})
+	out := &s.inbox.(*apart).out
+	for waiting := true; waiting; time.Sleep(time.Millisecond) {
+		out.mu.Lock()
+		waiting = len(out.keep) > 0
+		out.mu.Unlock()
+	}
+	more := make([]loadgen.Exchange, mostUntold+4)
+	more[0].TraceID = traces[1]
+	s.keep(more)
+	s.inbox.told() // waits for nobody either
+	resume()
+	for _, trace := range traces {
+		sendSpan(t, s, trace.String())
+	}
+	s.settle(nil)
+	if b := s.inbox.books(); b.Untold != 4 || b.Spans != 2 || !strings.Contains(b.note(), "was not told of 4 kept requests") {
+		t.Errorf("%+v: %s", b, b.note())
+	}
+	s.inbox.detach(false)
+	if attached(t, s, time.Minute); s.inbox.books().Untold != 0 {
+		t.Error("the next run begins with what another was not told")
+	}
 }
 
 // What cannot be received is told before the run, in the words of a receiver

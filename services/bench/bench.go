@@ -382,7 +382,7 @@ func (r *run) keep(s loadgen.Second) {
 	r.kept = append(r.kept, s.Kept...)
 	r.show(s)
 	if r.OnProgress != nil {
-		r.OnProgress(r.watch.second(s, r.signals.inbox.books().CPU))
+		r.OnProgress(r.watch.second(s, r.signals.inbox.told().CPU))
 	}
 }
 

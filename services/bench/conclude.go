@@ -44,7 +44,8 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	r.stage("explaining")
 	r.flights.count(&r.doc.Signals)
 	books := r.signals.inbox.books()
-	r.doc.Signals.Spans.Dropped, r.doc.Signals.Refused, r.doc.Signals.Note = books.Dropped, books.Refused, books.Ended
+	r.doc.Signals.Spans.Dropped, r.doc.Signals.Refused = books.Dropped, books.Refused
+	r.doc.Signals.Untold, r.doc.Signals.Note = books.Untold, books.note()
 	// What stands there when this process is killed while it explains.
 	r.doc.Verdict, r.doc.Exit, r.doc.Reason = signal.Aborted, signal.ExitInterrupted, "aborted: the load came to its end and was not explained"
 	incomplete := r.finish(r.doc)
@@ -82,6 +83,14 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 	}
 	r.showEnd(report, err)
 	return outcome, r.archive.Close()
+}
+
+// note says why telemetry is missing, where that is known.
+func (b *books) note() string {
+	if b.Ended == "" && b.Untold > 0 {
+		return fmt.Sprintf("the process that receives telemetry did not keep up: it was not told of %d kept requests, whose spans are dropped", b.Untold)
+	}
+	return b.Ended
 }
 
 // finish writes the document and brings all to the disk. Only then can the

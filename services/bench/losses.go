@@ -66,6 +66,8 @@ func (s *local) books() books {
 	return b
 }
 
+func (s *local) told() books { return s.books() }
+
 // unwritten counts the spans that were kept, and then had no room in the
 // archive.
 func unwritten(run *archive.Run, kept int64) {

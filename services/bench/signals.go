@@ -29,6 +29,7 @@ type inbox interface {
 	// attach gives what comes from now on to a run.
 	attach(attachment) error
 	// keep keeps the spans of these traces, those that came and those to come.
+	// It waits for nobody: what has no room is counted as untold.
 	keep([]signal.TraceID)
 	// settle says that keep has been told everything, and which traces are
 	// those of requests that were cut.
@@ -41,6 +42,8 @@ type inbox interface {
 	detach(discard bool)
 	// books returns what became of everything that came during the run.
 	books() books
+	// told is what is known of the books already, without waiting for more.
+	told() books
 	// close stops the receivers: requests under way are finished, and what is
 	// to be forwarded is sent, until ctx ends.
 	close(ctx context.Context)
@@ -61,6 +64,7 @@ type books struct {
 	Forwarded map[string]int64 // by unit and outcome
 	Spans     int64            // kept
 	CPU       []signal.Latest  // of the instances that tell it
+	Untold    int64            // kept exchanges that had no room to wait for being told
 	Unwritten string           // what kept all from being archived; "" is nothing
 	Ended     string           // why the receivers are gone; "" when they are not
 }

@@ -52,7 +52,8 @@ func api(r *runner, g *gate) http.Handler {
 	return mux
 }
 
-// order starts a run: 201 with its id, 409 with that of the run in its way.
+// order starts a run: 201 with its id, 409 with that of the run in its way, or
+// with none when that is a comparison.
 func (r *runner) order(w http.ResponseWriter, q *http.Request) {
 	var o order
 	d := json.NewDecoder(http.MaxBytesReader(w, q.Body, maxOrder))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/zip"
+	"compress/flate"
 	"errors"
 	"io"
 	"io/fs"
@@ -27,14 +28,18 @@ type artefact struct {
 // openRun opens the directory of a run. Nothing outside of the directory of
 // runs is reached by it, whatever id says and whatever links lie there.
 func (r *runner) openRun(id string) (*os.Root, error) {
-	if err := bench.CheckID(id); err != nil {
-		return nil, fs.ErrNotExist
-	}
 	runs, err := os.OpenRoot(r.o.runs)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = runs.Close() }() // only read
+	return openRunIn(runs, id)
+}
+
+func openRunIn(runs *os.Root, id string) (*os.Root, error) {
+	if err := bench.CheckID(id); err != nil {
+		return nil, fs.ErrNotExist
+	}
 	dir, err := runs.OpenRoot(id)
 	if err != nil {
 		return nil, err
@@ -198,8 +203,9 @@ func (r *runner) files(w http.ResponseWriter, q *http.Request) {
 	}{id, sum, list})
 }
 
-// zipped streams all artefacts of a run. One is packed at a time, and not
-// compressed while a run goes on, whose processors that would take.
+// zipped streams all artefacts of a run. A reader may take as long as he likes
+// and is in nobody's way: one download at a time is compressed, and whoever
+// comes meanwhile gets the files as they are.
 func (r *runner) zipped(w http.ResponseWriter, q *http.Request) {
 	id := q.PathValue("id")
 	dir, list := r.openFiles(w, id)
@@ -207,18 +213,18 @@ func (r *runner) zipped(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	defer func() { _ = dir.Close() }() // only read
-	if !r.heavy.TryLock() {
-		tooMany(w)
-		return
-	}
-	defer r.heavy.Unlock()
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", `attachment; filename="`+id+`.zip"`)
 	w.Header().Set("Cache-Control", "no-store")
 	z := zip.NewWriter(newPatient(w))
+	z.RegisterCompressor(zip.Deflate, func(to io.Writer) (io.WriteCloser, error) { return r.newYielding(to) })
+	squeeze := r.packing.TryLock()
+	if squeeze {
+		defer r.packing.Unlock()
+	}
 	var err error
 	for i := range list {
-		if err = pack(z, dir, id, &list[i], r.running() != ""); err != nil {
+		if err = pack(z, dir, id, &list[i], !squeeze || r.running() != ""); err != nil {
 			break
 		}
 	}
@@ -227,12 +233,34 @@ func (r *runner) zipped(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
-// alreadyBusy answers a second request of those that take processors.
-const alreadyBusy = "another download or comparison is under way: try again when it is done"
+// yielding compresses until a run begins, whose processors that would take,
+// and passes on what comes then as it is, in the same stream.
+type yielding struct {
+	*flate.Writer
+	to      io.Writer
+	running func() string
+	yielded bool
+}
 
-func tooMany(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", "2")
-	reply(w, http.StatusTooManyRequests, accepted{Error: alreadyBusy})
+func (r *runner) newYielding(to io.Writer) (*yielding, error) {
+	z, err := flate.NewWriter(to, flate.DefaultCompression)
+	return &yielding{Writer: z, to: to, running: r.running}, err
+}
+
+// Write implements io.Writer.
+func (y *yielding) Write(p []byte) (int, error) {
+	if !y.yielded && y.running() != "" {
+		// Flushed, it ends at a whole byte, where blocks of another writer may follow.
+		if err := y.Flush(); err != nil {
+			return 0, err
+		}
+		plain, err := flate.NewWriter(y.to, flate.NoCompression)
+		if err != nil {
+			return 0, err
+		}
+		y.Writer, y.yielded = plain, true
+	}
+	return y.Writer.Write(p)
 }
 
 // pack adds a file as long as it was when it was listed: what is appended

@@ -96,7 +96,7 @@ func (o *runOptions) runThere(ctx context.Context, w *world, p *loadgen.Plan, d 
 	return o.finish(w, res)
 }
 
-// order sends an order until no other run is in its way.
+// order sends an order until no other run is in its way, and no comparison.
 func (c *client) order(ctx context.Context, o order) (id string, err error) {
 	waiting := ""
 	for {
@@ -118,9 +118,13 @@ func (c *client) order(ctx context.Context, o order) (id string, err error) {
 			}
 			return "", err
 		}
-		if a.ID != waiting {
-			waiting = a.ID
-			c.d.say("waiting for run " + a.ID + " to end")
+		inTheWay := "run " + a.ID
+		if a.ID == "" {
+			inTheWay = "a comparison"
+		}
+		if inTheWay != waiting {
+			waiting = inTheWay
+			c.d.say("waiting for " + inTheWay + " to end")
 		}
 		select {
 		case <-time.After(time.Second):

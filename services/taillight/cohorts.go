@@ -34,9 +34,9 @@ func printCohorts(out io.Writer, cohorts []*explain.Cohort, s style) {
 				name += " *"
 			}
 			if p.Lo != 0 || p.Hi != 0 {
-				interval = fmt.Sprintf("%.0f to %.0f %%", 100*p.Lo, 100*p.Hi)
+				interval = fmt.Sprintf("%s to %s %%", fixed(100*p.Lo, 0), fixed(100*p.Hi, 0))
 			}
-			rows = append(rows, []string{name, hundredths(p.Typical), hundredths(p.Slow), hundredths(p.Delta()), fmt.Sprintf("%.1f %%", 100*p.Share), interval})
+			rows = append(rows, []string{name, hundredths(p.Typical), hundredths(p.Slow), hundredths(p.Delta()), fixed(100*p.Share, 1) + " %", interval})
 		}
 		rows = append(rows, []string{"all", hundredths(typical), hundredths(slow), hundredths(c.Extra), "", ""})
 		table(out, rows, 1)
@@ -44,7 +44,7 @@ func printCohorts(out io.Writer, cohorts []*explain.Cohort, s style) {
 }
 
 // hundredths writes seconds as milliseconds to 10 us.
-func hundredths(seconds float64) string { return fmt.Sprintf("%.2f", 1e3*seconds) }
+func hundredths(seconds float64) string { return fixed(1e3*seconds, 2) }
 
 // printSilent prints the rules that had nothing to say, and why.
 func printSilent(out io.Writer, run *archive.Run, s style) {

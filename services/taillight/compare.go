@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"os"
 	"path"
@@ -279,13 +280,14 @@ func printShift(out io.Writer, c *compare.Comparison, s style) {
 }
 
 func signedMS(v float64) string {
+	size := ms(math.Abs(v))
 	switch {
+	case zero(size):
+		return size
 	case v > 0:
-		return "+" + ms(v)
-	case v < 0:
-		return "-" + ms(-v)
+		return "+" + size
 	}
-	return "0"
+	return "-" + size
 }
 
 // printCurve draws the percentiles of both runs on one axis of time.

@@ -82,14 +82,14 @@ func (r *runner) compareAsked(w http.ResponseWriter, q *http.Request) (*compared
 	if a == b {
 		return nil, &refusal{errors.New("a and b are one run: name two"), http.StatusBadRequest, ""}
 	}
-	if id := r.running(); id != "" {
-		return nil, &refusal{fmt.Errorf("run %s goes on, and a comparison would take its processors: wait for its end", id), http.StatusConflict, id}
+	done, refused := r.beginComparing()
+	if refused != nil {
+		if refused.status == http.StatusTooManyRequests {
+			w.Header().Set("Retry-After", "2")
+		}
+		return nil, refused
 	}
-	if !r.heavy.TryLock() {
-		w.Header().Set("Retry-After", "2")
-		return nil, &refusal{errors.New(alreadyBusy), http.StatusTooManyRequests, ""}
-	}
-	defer r.heavy.Unlock()
+	defer done()
 	// Long runs take their time to read. A writer without deadlines has none to move.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(compareWait))
 	out, err := compareDirs(filepath.Join(r.o.runs, a), filepath.Join(r.o.runs, b), q.FormValue("force") == "true")

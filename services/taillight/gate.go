@@ -17,9 +17,10 @@ import (
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
-// gate says who may reach serve, and who may change what it does.
+// gate says who may reach a page of ours, and who may change what serve does.
 type gate struct {
 	token   string
+	watch   bool            // of the page of one run, where nothing can be changed: every address leads to it
 	hosts   map[string]bool // names that lead here besides those of loopback, in lower case
 	gateway netip.Addr      // whose requests come through a port that is published on loopback alone; the zero Addr is none
 }
@@ -29,14 +30,26 @@ func newGate(o *serveOptions, token string, gateway netip.Addr) *gate {
 	for _, h := range o.allowHosts {
 		g.hosts[strings.ToLower(h)] = true
 	}
-	// Whoever has serve listen on one address means it to be reached by that.
-	if host, _, err := net.SplitHostPort(o.web); err == nil {
+	g.listens(o.web)
+	return g
+}
+
+// newWatchGate is the gate of a page that shows one run at an address.
+func newWatchGate(address string) *gate {
+	g := &gate{watch: true, hosts: map[string]bool{}}
+	g.listens(address)
+	return g
+}
+
+// listens notes the address listened on: whoever gives one means the page to
+// be reached by that.
+func (g *gate) listens(address string) {
+	if host, _, err := net.SplitHostPort(address); err == nil {
 		if a, err := netip.ParseAddr(host); err != nil || !a.IsUnspecified() {
 			g.hosts[strings.ToLower(host)] = true
 		}
 	}
 	delete(g.hosts, "")
-	return g
 }
 
 // pagePolicy is the content security policy of what is no page. A page has one
@@ -56,11 +69,18 @@ func (g *gate) protect(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", pagePolicy)
 		// Probes call the health by addresses of all kinds, and it tells nothing.
 		if _, given := bearer(q); q.URL.Path != "/healthz" && !g.named(q.Host) && (!given || !g.knows(q)) {
-			reply(w, http.StatusMisdirectedRequest, accepted{Error: fmt.Sprintf("host %q is not this machine: call it 127.0.0.1, or start serve with --allow-host %s", q.Host, hostOf(q.Host))})
+			reply(w, http.StatusMisdirectedRequest, accepted{Error: g.misnamed(q.Host)})
 			return
 		}
 		next.ServeHTTP(w, q)
 	})
+}
+
+func (g *gate) misnamed(host string) string {
+	if g.watch {
+		return fmt.Sprintf("host %q is not this machine: call it 127.0.0.1, or by its address", host)
+	}
+	return fmt.Sprintf("host %q is not this machine: call it 127.0.0.1, or start serve with --allow-host %s", host, hostOf(host))
 }
 
 // guarded lets through who may change what serve does.
@@ -105,9 +125,13 @@ func (g *gate) here(q *http.Request) bool {
 }
 
 // named reports whether a Host header names this machine. Ports are left out:
-// a published one is another than that which serve listens on.
+// a published one is another than that which serve listens on. Nobody can make
+// an address lead elsewhere, as a name can be.
 func (g *gate) named(host string) bool {
 	name := hostOf(host)
+	if _, err := netip.ParseAddr(name); err == nil && g.watch {
+		return true
+	}
 	return loopback(name) || g.hosts[name]
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -53,9 +52,15 @@ type readRun struct {
 }
 
 // read returns the runs in dir, newest first. What cannot be read as a run is
-// left out.
+// left out, and so is what only a link out of dir leads to: its files are not
+// to be had either.
 func (l *listing) read(dir string) []listedRun {
-	entries, err := os.ReadDir(dir)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = root.Close() }() // only read
+	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return nil
 	}
@@ -65,26 +70,38 @@ func (l *listing) read(dir string) []listedRun {
 	l.runs = make(map[string]readRun, len(entries))
 	var out []listedRun
 	for _, e := range entries {
-		at := filepath.Join(dir, e.Name())
-		info, err := os.Stat(filepath.Join(at, "run.json"))
-		if err != nil {
-			continue
+		id := e.Name()
+		if r, ok := readAgain(root, id, before[id]); ok {
+			l.runs[id] = r
+			out = append(out, r.run)
 		}
-		r, ok := before[e.Name()]
-		if !ok || !r.same(info) {
-			doc, err := archive.ReadDocument(at)
-			if err != nil {
-				continue
-			}
-			r = readRun{run: listed(e.Name(), doc), modified: info.ModTime(), size: info.Size()}
-		}
-		l.runs[e.Name()] = r
-		_, err = os.Stat(filepath.Join(at, "report.html"))
-		r.run.HasReport = err == nil
-		out = append(out, r.run)
 	}
 	slices.SortFunc(out, func(a, b listedRun) int { return b.Started.Compare(a.Started) })
 	return out
+}
+
+// readAgain reads a run of which r is known, as far as it changed since, and
+// reports whether there is one.
+func readAgain(runs *os.Root, id string, r readRun) (readRun, bool) {
+	dir, err := openRunIn(runs, id)
+	if err != nil {
+		return r, false
+	}
+	defer func() { _ = dir.Close() }() // only read
+	info, err := dir.Lstat("run.json")
+	if err != nil {
+		return r, false
+	}
+	if !r.same(info) {
+		doc, err := archive.ReadDocumentIn(dir)
+		if err != nil {
+			return r, false
+		}
+		r = readRun{run: listed(id, doc), modified: info.ModTime(), size: info.Size()}
+	}
+	report, err := dir.Lstat(reportName)
+	r.run.HasReport = err == nil && report.Mode().IsRegular()
+	return r, true
 }
 
 func (r readRun) same(info fs.FileInfo) bool {

@@ -83,6 +83,42 @@ func TestListing(t *testing.T) {
 	}
 }
 
+// A link out of the directory of runs is listed no more than its files are
+// served, be it the directory of a run or its document.
+func TestListingFollowsNoLinkOut(t *testing.T) {
+	text, err := os.ReadFile("testdata/golden/run/run.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	r := &runner{ctx: t.Context(), o: &serveOptions{planOptions: planOptions{runs: dir}}}
+	for _, at := range []string{filepath.Join(elsewhere, "run"), filepath.Join(dir, "here"), filepath.Join(dir, "document")} {
+		if err := os.Mkdir(at, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, at := range []string{elsewhere + "/run", dir + "/here"} {
+		if err := os.WriteFile(filepath.Join(at, "run.json"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"linked": elsewhere + "/run", "document/run.json": elsewhere + "/run/run.json", "here/report.html": elsewhere + "/run/run.json"} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Skip(err) // Windows asks for a privilege
+		}
+	}
+	runs := r.listed.read(dir)
+	if len(runs) != 1 || runs[0].ID != "here" || runs[0].HasReport {
+		t.Errorf("listed %+v, want the run here alone, without a report", runs)
+	}
+	for _, id := range []string{"linked", "document"} {
+		if d, err := r.openRun(id); err == nil {
+			_ = d.Close()
+			t.Errorf("the files of %s are served", id)
+		}
+	}
+}
+
 // What a run was to have counts with what it was told while it ran.
 func TestListedChanges(t *testing.T) {
 	ten, forty, rate := 10, 40, 250.0

@@ -7,9 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -79,7 +77,7 @@ func openWeb(address string, out io.Writer) (*web, error) {
 	mux.Handle("GET /{$}", page.LivePage{Stream: "events"})
 	mux.Handle("GET /events", w.live)
 	w.srv = &http.Server{
-		Handler: onlyNamed(address, mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		Handler: newWatchGate(address).protect(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	w.owned.Go(func() {
@@ -141,26 +139,4 @@ func (w *web) close(cut <-chan struct{}) {
 	cancel()
 	owned.Wait()
 	w.owned.Wait()
-}
-
-// onlyNamed answers only who calls this server by an address, by localhost, or
-// by the host that it was told to listen on: a name that somebody else made
-// lead here is none of these, so no page of theirs can read this one.
-func onlyNamed(address string, next http.Handler) http.Handler {
-	given, _, err := net.SplitHostPort(address)
-	if err != nil {
-		given = ""
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		host, _, err := net.SplitHostPort(q.Host)
-		if err != nil {
-			host = q.Host
-		}
-		host = strings.Trim(host, "[]")
-		if _, err := netip.ParseAddr(host); err != nil && host != "localhost" && (given == "" || !strings.EqualFold(host, given)) {
-			http.Error(w, fmt.Sprintf("host %q is not this machine: call it 127.0.0.1", q.Host), http.StatusMisdirectedRequest)
-			return
-		}
-		next.ServeHTTP(w, q)
-	})
 }

@@ -29,6 +29,7 @@ func TestWebSaysWhereAndTakesOnlyItsNames(t *testing.T) {
 	}
 	for host, want := range map[string]int{
 		"127.0.0.1:" + said[2]: http.StatusOK, "localhost:" + said[2]: http.StatusOK, "[::1]:1": http.StatusOK, "localhost": http.StatusOK,
+		"192.168.1.5:" + said[2]: http.StatusOK, "LOCALHOST": http.StatusOK,
 		"evil.example:" + said[2]: http.StatusMisdirectedRequest, "127.0.0.1.evil.example": http.StatusMisdirectedRequest, "localhost.evil.example": http.StatusMisdirectedRequest,
 	} {
 		for _, path := range []string{"", "events"} {
@@ -36,6 +37,16 @@ func TestWebSaysWhereAndTakesOnlyItsNames(t *testing.T) {
 				t.Errorf("%s/%s: %d, want %d", host, path, got, want)
 			}
 		}
+	}
+	// One gate stands before every page: a browser is kept from being used
+	// against this one as against those of serve.
+	res, err := http.Get(said[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.Header.Get("X-Content-Type-Options") != "nosniff" || res.Header.Get("Cross-Origin-Resource-Policy") != "same-origin" {
+		t.Errorf("headers %v", res.Header)
 	}
 	if got := statusOf(t, http.MethodPost, said[1], ""); got != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", got)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -28,11 +29,13 @@ type runner struct {
 	gateway netip.Addr      // that of the gate
 	room    *sse.Room       // for all who watch; nil is some for each run
 
-	owned sync.WaitGroup
-	mu    sync.Mutex
-	jobs  []*job     // the last ones, the newest at the end
-	heavy sync.Mutex // of what takes processors without being a run
-	ends  bool       // no more are begun
+	owned     sync.WaitGroup
+	mu        sync.Mutex
+	jobs      []*job        // the last ones, the newest at the end
+	comparing chan struct{} // closed when the comparison that is under way is done; nil when none is
+	ends      bool          // no more are begun
+
+	packing sync.Mutex // of the one download that compresses
 }
 
 // keptJobs is how many runs' events can still be read.
@@ -81,18 +84,22 @@ type ended struct {
 	Error string `json:"error,omitempty"` // what kept it from being run or archived
 }
 
-// busyError is the refusal to run while another run goes on.
+// busyError is the refusal to run while another run goes on, or a comparison.
 type busyError struct {
-	id   string
+	id   string // of the run; "" of a comparison
 	done <-chan struct{}
 }
 
 // Error implements error.
 func (e *busyError) Error() string {
+	if e.id == "" {
+		return "stored runs are being compared, which would take this run's processors: start it when that is done"
+	}
 	return fmt.Sprintf("run %s goes on: wait for its end, or interrupt it", e.id)
 }
 
-// begin starts a run. The error is a busyError while another goes on.
+// begin starts a run. The error is a busyError while another goes on, or a
+// comparison of stored ones.
 func (r *runner) begin(cfg bench.Config) (*job, error) {
 	if cfg.ID == "" {
 		id, err := bench.NewID(time.Now())
@@ -103,12 +110,11 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := len(r.jobs); n > 0 {
-		select {
-		case <-r.jobs[n-1].done:
-		default:
-			return nil, &busyError{id: r.jobs[n-1].id, done: r.jobs[n-1].done}
-		}
+	if j := r.current(); j != nil {
+		return nil, &busyError{id: j.id, done: j.done}
+	}
+	if r.comparing != nil {
+		return nil, &busyError{done: r.comparing}
 	}
 	if r.ends || r.ctx.Err() != nil {
 		return nil, errors.New("serve is about to end")
@@ -216,14 +222,44 @@ func (r *runner) find(id string) *job {
 func (r *runner) running() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if j := r.current(); j != nil {
+		return j.id
+	}
+	return ""
+}
+
+// current returns the job that is not done, nil when there is none. r.mu is
+// held.
+func (r *runner) current() *job {
 	if n := len(r.jobs); n > 0 {
 		select {
 		case <-r.jobs[n-1].done:
 		default:
-			return r.jobs[n-1].id
+			return r.jobs[n-1]
 		}
 	}
-	return ""
+	return nil
+}
+
+// beginComparing keeps runs from being begun until done is called: a
+// comparison takes processors for seconds. It is refused while a run goes on,
+// or another comparison.
+func (r *runner) beginComparing() (done func(), refused *refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if j := r.current(); j != nil {
+		return nil, &refusal{fmt.Errorf("run %s goes on, and a comparison would take its processors: wait for its end", j.id), http.StatusConflict, j.id}
+	}
+	if r.comparing != nil {
+		return nil, &refusal{errors.New("another comparison is under way: try again when it is done"), http.StatusTooManyRequests, ""}
+	}
+	r.comparing = make(chan struct{})
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		close(r.comparing)
+		r.comparing = nil
+	}, nil
 }
 
 // goesOn reports whether a run is this serve's and not done.
@@ -262,7 +298,7 @@ func (j *job) tell(name string, what any) {
 }
 
 // autorun runs serve's own plan, once the host answers and no other run goes
-// on; nil when there is none, or when it ran, whatever came of it: the page
+// on, nor a comparison; nil when there is none, or when it ran, whatever came of it: the page
 // shows that.
 func (r *runner) autorun(p *loadgen.Plan) error {
 	if p == nil {

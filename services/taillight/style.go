@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/term"
@@ -102,6 +103,19 @@ func ms(seconds float64) string {
 		return fmt.Sprintf("%.1f", v)
 	}
 	return fmt.Sprintf("%.2f", v)
+}
+
+// zero reports whether a written number has no digit but 0.
+func zero(text string) bool { return strings.Trim(text, "-0.") == "" }
+
+// fixed writes a number with so many decimals, and one that is 0 to all of them
+// without a sign.
+func fixed(v float64, decimals int) string {
+	text := strconv.FormatFloat(v, 'f', decimals, 64)
+	if zero(text) {
+		return strings.TrimPrefix(text, "-")
+	}
+	return text
 }
 
 // thousands writes 12872 as 12,872.

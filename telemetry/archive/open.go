@@ -247,3 +247,7 @@ func ReadDocument(dir string) (*Document, error) {
 	defer root.Close()
 	return readDocument(root, dir)
 }
+
+// ReadDocumentIn reads it of a directory that is open, beyond which no link in
+// it leads.
+func ReadDocumentIn(dir *os.Root) (*Document, error) { return readDocument(dir, dir.Name()) }

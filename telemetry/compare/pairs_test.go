@@ -252,5 +252,5 @@ func ExampleJudge() {
 	}
 	fmt.Println(j.Sentence())
 	// Output:
-	// B is slower (8 pairs): response p95 +8.0 % [+7.0 %, +9.0 %], p=0.016, could have seen +1.5 %; CPU per request +0.0 % [+0.0 %, +0.0 %], p=1
+	// B is slower (8 pairs): response p95 +8.0 % [+7.0 %, +9.0 %], p=0.016, could have seen +1.5 %; CPU per request 0.0 % [0.0 %, 0.0 %], p=1
 }

@@ -210,19 +210,31 @@ func (c *Comparison) Claim() string {
 		if r.Measure != P95 || r.Ratio == 0 {
 			continue
 		}
+		if unchanged(r.Ratio) {
+			return n + ". p95 is the same in both within 0.05 %, but nobody knows how much two runs differ by themselves; taillight ab measures it"
+		}
 		return fmt.Sprintf("%s. p95 is %s in B, but nobody knows how much of that two runs differ by themselves; taillight ab measures it", n, Change(r.Ratio))
 	}
 	return n
 }
 
-// Change writes a ratio as a change: +5.0 %, -4.8 %.
+// Change writes a ratio as a change: +5.0 %, -4.8 %, and without a sign what
+// is none to so many digits, 0.0 %.
 func Change(ratio float64) string {
 	v := 100 * (ratio - 1)
 	switch {
+	case unchanged(ratio):
+		return "0.0 %"
 	case math.Abs(v) >= 999.5:
 		return fmt.Sprintf("x%.3g", ratio)
 	case math.Abs(v) >= 99.5:
 		return fmt.Sprintf("%+.0f %%", v)
 	}
-	return fmt.Sprintf("%+.1f %%", math.Round(10*v)/10+0) // the sum turns -0 into 0
+	return fmt.Sprintf("%+.1f %%", tenths(ratio)/10)
 }
+
+// tenths is a ratio's change in tenths of a percent, rounded.
+func tenths(ratio float64) float64 { return math.Round(1000 * (ratio - 1)) }
+
+// unchanged reports whether no digit that Change writes tells a ratio from 1.
+func unchanged(ratio float64) bool { return tenths(ratio) == 0 }

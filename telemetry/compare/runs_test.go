@@ -88,6 +88,26 @@ func TestRunsClaimNothing(t *testing.T) {
 	}
 }
 
+// What no written digit tells from no change has no sign, and is called the
+// same.
+func TestNoChangeHasNoSign(t *testing.T) {
+	for ratio, want := range map[float64]string{
+		1: "0.0 %", 1.0004: "0.0 %", 0.9996: "0.0 %", 1.0006: "+0.1 %", 0.9994: "-0.1 %",
+		1.05: "+5.0 %", 0.952: "-4.8 %", 2: "+100 %", 0.001: "-100 %", 12: "x12",
+	} {
+		if got := compare.Change(ratio); got != want {
+			t.Errorf("%g is %q, want %q", ratio, got, want)
+		}
+	}
+	a := run(1, 30, 0.010)
+	if claim := compare.Runs(a, a).Claim(); !strings.Contains(claim, "p95 is the same in both within 0.05 %") {
+		t.Error(claim)
+	}
+	if claim := compare.Runs(a, run(1, 30, 0.012)).Claim(); !strings.Contains(claim, "p95 is +") {
+		t.Error(claim)
+	}
+}
+
 // Every decile of B came a fifth later, and the intervals show that; of a run
 // against itself they hold 0.
 func TestShift(t *testing.T) {

@@ -62,7 +62,10 @@ type Part struct {
 	Share     float64   `json:"share"`   // of the extra time; the shares add up to 1
 	Lo        float64   `json:"lo"`      // 95 % interval of Share; both 0 when it is not known
 	Hi        float64   `json:"hi"`
-	Named     bool      `json:"named"` // the whole interval lies above namedShare
+	Named     bool      `json:"named"` // the whole interval lies above namedShare, and Blurred does not hold
+	// Blurred says that the component would be named, had the generator not been
+	// too late itself to tell this time from its own.
+	Blurred bool `json:"blurred,omitempty"`
 }
 
 // Delta returns the difference in seconds.
@@ -125,6 +128,11 @@ func (f *facts) cohort(step int) *Cohort {
 	}
 	c.Over = c.slow[len(c.slow)-1].Exchange.Response().Seconds()
 	c.atBestTier()
+	for i := range c.Parts {
+		if p := &c.Parts[i]; p.Named && f.blurred(p.Component) {
+			p.Named, p.Blurred = false, true
+		}
+	}
 	return c
 }
 

@@ -48,12 +48,12 @@ func (f *facts) extraTime(mine func(Component) bool) ([]signal.Finding, string) 
 		}
 		if told++; told == 1 {
 			why = c.spread(mine)
-			if c.names(func(x Component) bool { return mine(x) && f.blurred(x) }) {
+			if slices.ContainsFunc(c.Parts, func(p Part) bool { return p.Blurred && mine(p.Component) }) {
 				why = blurredWhy
 			}
 		}
 		for i := range c.Parts {
-			if p := &c.Parts[i]; p.Named && mine(p.Component) && !f.blurred(p.Component) {
+			if p := &c.Parts[i]; p.Named && mine(p.Component) {
 				found = append(found, f.partFinding(c, p))
 			}
 		}
@@ -80,17 +80,13 @@ func readByGenerator(c Component) bool {
 	return c == Send || c == Wait || c == Receive || c == Gap
 }
 
-func (c *Cohort) names(these func(Component) bool) bool {
-	return slices.ContainsFunc(c.Parts, func(p Part) bool { return p.Named && these(p.Component) })
-}
-
 // spread says why none of the components is named.
 func (c *Cohort) spread(mine func(Component) bool) string {
 	var largest []string
 	other := false
 	for i := range c.Parts {
 		p := &c.Parts[i]
-		other = other || p.Named && !mine(p.Component)
+		other = other || (p.Named || p.Blurred) && !mine(p.Component)
 		if mine(p.Component) && p.Share > 0 && len(largest) < 3 {
 			largest = append(largest, fmt.Sprintf("%s %s", p.Component, p.shareText()))
 		}

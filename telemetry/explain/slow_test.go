@@ -270,6 +270,42 @@ func TestTwoCausesAreBothNamed(t *testing.T) {
 	}
 }
 
+// The table names what the findings name: not what the generator's own lateness
+// may have made, which it tells apart.
+func TestTheTableNamesWhatTheFindingsDo(t *testing.T) {
+	lock := planted{0.02, 40 * ms, blockedIn(signal.BlockSync, "shop.reserve", 1)}
+	wire := planted{0.02, 40 * ms, onTheWire}
+	for name, c := range map[string]struct {
+		in             explain.Input
+		named, blurred string
+	}{
+		"lock":                  {lock.run(5), "self.sync", ""},
+		"lock, starved":         {lock.run(5, starved), "self.sync", ""},
+		"wire":                  {wire.run(5), "gap", ""},
+		"wire, starved":         {wire.run(5, starved), "", "gap"},
+		"wire, starved, client": {wire.run(5, starved, to(signal.T0)), "", "wait"},
+	} {
+		out := explain.Explain(c.in)
+		var named, blurred, found []string
+		for _, p := range out.Cohorts[0].Parts {
+			if p.Named {
+				named = append(named, p.Component.String())
+			}
+			if p.Blurred {
+				blurred = append(blurred, p.Component.String())
+			}
+		}
+		for i := range out.Findings {
+			if f := &out.Findings[i]; f.ID == "F7" || f.ID == "F8" {
+				found = append(found, f.Component)
+			}
+		}
+		if n := strings.Join(named, " "); n != c.named || strings.Join(blurred, " ") != c.blurred || strings.Join(found, " ") != n {
+			t.Errorf("%s: the table names %q and blurs %q, the findings name %q", name, named, blurred, found)
+		}
+	}
+}
+
 // Nothing planted, nothing blamed: not once in forty runs.
 func TestCleanRunsBlameNothing(t *testing.T) {
 	for seed := range uint64(40) {

@@ -69,7 +69,7 @@
     return percent(r[0]) + ' (95 % interval ' + percent(r[1]) + ' to ' + percent(r[2]) + ')';
   }
 
-  const percent = (v) => (v > 100 ? '×' + Number(v.toPrecision(2)) : (v >= 1 ? '+' : '−') + T.percent(Math.abs(v - 1)));
+  const percent = (v) => (v > 100 ? '×' + Number(v.toPrecision(2)) : (v > 1 ? '+' : v < 1 ? '−' : '') + T.percent(Math.abs(v - 1)));
   const signed = (s) => (s > 0 ? '+' : s < 0 ? '−' : '') + T.duration(Math.abs(s));
 
   function lines(d, n) {

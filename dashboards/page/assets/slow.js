@@ -26,6 +26,8 @@
   function lead(c) {
     const named = c.parts.filter((p) => p.named);
     const text = T.plural(c.slow, 'slow request') + ' of ' + c.step + ' took ' + T.duration(c.extra) + ' longer than typical ones in the mean';
+    const blurred = c.parts.filter((p) => p.blurred);
+    if (!named.length && blurred.length) return text + '; ' + T.list(blurred.map((p) => T.component(p.component).name)) + ' would be named, but the generator was too late itself to tell this time from its own.';
     if (!named.length) return text + '; no component is named, for none has an interval that lies above 20 %.';
     return text + '. Of that, ' + T.list(named.map((p) => share(p) + ' ' + T.component(p.component).doing)) + '.';
   }
