@@ -79,7 +79,7 @@ func secure(t testing.TB, h http.Handler, change func(*httptest.Server)) (*httpt
 	return srv, pemFile(t, "CERTIFICATE", srv.Certificate().Raw)
 }
 
-func pemFile(t *testing.T, kind string, der []byte) string {
+func pemFile(t testing.TB, kind string, der []byte) string {
 	t.Helper()
 	f := filepath.Join(t.TempDir(), "x.pem")
 	if err := os.WriteFile(f, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
@@ -89,7 +89,7 @@ func pemFile(t *testing.T, kind string, der []byte) string {
 }
 
 // identity makes the certificate of a client, signed by itself.
-func identity(t *testing.T) (cert, key string, pool *x509.CertPool) {
+func identity(t testing.TB) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
