@@ -39,7 +39,7 @@ export async function withBrowser(use) {
   try {
     return await use(context);
   } finally {
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 40, retryDelay: 250 }); // who wrote there may still be ending
   }
 }
 

@@ -197,7 +197,7 @@ async function watch(context, view, cut) {
     if (way) way.close();
     run.stop();
     await run.ended;
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 40, retryDelay: 250 }); // who wrote there may still be ending
   }
   return quick;
 }

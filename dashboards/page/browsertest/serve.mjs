@@ -40,7 +40,7 @@ async function withServe(use) {
   } finally {
     child.kill('SIGINT');
     await gone;
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 40, retryDelay: 250 }); // who wrote there may still be ending
   }
 }
 
