@@ -16,7 +16,7 @@ import (
 // busy is a plan whose one user asks again as soon as it is answered, n times
 // on one connection, the last of which decides what is tested: hang, drop or
 // answer.
-func busy(t *testing.T, n int64, last http.HandlerFunc) (loadgen.Plan, *atomic.Int64) {
+func busy(t testing.TB, n int64, last http.HandlerFunc) (loadgen.Plan, *atomic.Int64) {
 	t.Helper()
 	var asked atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,24 +35,26 @@ func busy(t *testing.T, n int64, last http.HandlerFunc) (loadgen.Plan, *atomic.I
 // A request on a connection that others have used before has its whole timeout,
 // however long the connection has been used.
 func TestTimeoutsAreThoseOfEachRequest(t *testing.T) {
-	p, asked := busy(t, 30, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	p.Timeout = 250 * time.Millisecond
-	p.Phases[0].For = 3 * time.Second
-	timeouts := 0
-	for _, x := range exchangesOf(t, p) {
-		if x.Error == loadgen.ErrTimeout {
-			timeouts++
-			if x.Service() < p.Timeout || !strings.Contains(x.Detail, "waiting for the answer") || !x.Reused {
-				t.Errorf("a timeout after %s, reused %v: %s", x.Service(), x.Reused, x.Detail)
+	quiet(t, func(t testing.TB) {
+		p, asked := busy(t, 30, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		p.Timeout = 250 * time.Millisecond
+		p.Phases[0].For = 3 * time.Second
+		timeouts := 0
+		for _, x := range exchangesOf(t, p) {
+			if x.Error == loadgen.ErrTimeout {
+				timeouts++
+				if x.Service() < p.Timeout || !strings.Contains(x.Detail, "waiting for the answer") || !x.Reused {
+					t.Errorf("a timeout after %s, reused %v: %s", x.Service(), x.Reused, x.Detail)
+				}
 			}
 		}
-	}
-	if asked.Load() < 30 {
-		t.Skipf("%d requests in 3 s", asked.Load())
-	}
-	if timeouts == 0 {
-		t.Error("the request that nobody answered has no timeout")
-	}
+		if asked.Load() < 30 {
+			t.Skipf("%d requests in 3 s", asked.Load())
+		}
+		if timeouts == 0 {
+			t.Error("the request that nobody answered has no timeout")
+		}
+	})
 }
 
 // A connection that breaks in place of the answer is a failure, told once and

@@ -41,7 +41,7 @@ func asks(target string, n int, tr loadgen.Transport, steps ...loadgen.Step) loa
 }
 
 // exchangesOf carries the plan out and checks what holds for every exchange.
-func exchangesOf(t *testing.T, p loadgen.Plan) []loadgen.Exchange {
+func exchangesOf(t testing.TB, p loadgen.Plan) []loadgen.Exchange {
 	t.Helper()
 	var o loadgen.Options
 	all := kept(&o)
@@ -58,7 +58,7 @@ func exchangesOf(t *testing.T, p loadgen.Plan) []loadgen.Exchange {
 }
 
 // allOK fails the test for every exchange that failed.
-func allOK(t *testing.T, all []loadgen.Exchange) {
+func allOK(t testing.TB, all []loadgen.Exchange) {
 	t.Helper()
 	for _, x := range all {
 		if !x.OK() {
@@ -68,7 +68,7 @@ func allOK(t *testing.T, all []loadgen.Exchange) {
 }
 
 // secure starts a TLS server and returns it with a file of its authority.
-func secure(t *testing.T, h http.Handler, change func(*httptest.Server)) (*httptest.Server, string) {
+func secure(t testing.TB, h http.Handler, change func(*httptest.Server)) (*httptest.Server, string) {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are to fail
@@ -81,7 +81,7 @@ func secure(t *testing.T, h http.Handler, change func(*httptest.Server)) (*httpt
 	return srv, pemFile(t, "CERTIFICATE", srv.Certificate().Raw)
 }
 
-func pemFile(t *testing.T, kind string, der []byte) string {
+func pemFile(t testing.TB, kind string, der []byte) string {
 	t.Helper()
 	f := filepath.Join(t.TempDir(), "x.pem")
 	if err := os.WriteFile(f, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
@@ -91,7 +91,7 @@ func pemFile(t *testing.T, kind string, der []byte) string {
 }
 
 // identity makes the certificate of a client, signed by itself.
-func identity(t *testing.T) (cert, key string, pool *x509.CertPool) {
+func identity(t testing.TB) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -278,12 +278,12 @@ func TestProxy(t *testing.T) {
 }
 
 // withHTTP2 starts a server that speaks HTTP/1.1, and HTTP/2 without TLS.
-func withHTTP2(t *testing.T, h http.Handler) *httptest.Server {
+func withHTTP2(t testing.TB, h http.Handler) *httptest.Server {
 	t.Helper()
 	return started(t, h, nil)
 }
 
-func started(t *testing.T, h http.Handler, change func(*httptest.Server)) *httptest.Server {
+func started(t testing.TB, h http.Handler, change func(*httptest.Server)) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
 	srv.Config.Protocols = new(http.Protocols)

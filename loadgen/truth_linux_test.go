@@ -184,35 +184,37 @@ func errorsOf(measured []measuredExchange, log []noted) (map[string]float64, err
 func TestTimesLieBetweenTheServersOwn(t *testing.T) {
 	for _, delay := range []time.Duration{0, time.Millisecond, 10 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
-			url, log := timedServer(t, delay)
-			p := closed(url, 1, 500*time.Millisecond, loadgen.Think{})
-			var o loadgen.Options
-			exchanges := kept(&o)
-			res := attack(t, p, o)
-			at := log()
-			n, before, after := 0, time.Hour, time.Hour
-			all := exchanges()
-			for i := range all {
-				x := &all[i]
-				if !x.OK() {
-					continue
+			quiet(t, func(t testing.TB) {
+				url, log := timedServer(t, delay)
+				p := closed(url, 1, 500*time.Millisecond, loadgen.Think{})
+				var o loadgen.Options
+				exchanges := kept(&o)
+				res := attack(t, p, o)
+				at := log()
+				n, before, after := 0, time.Hour, time.Hour
+				all := exchanges()
+				for i := range all {
+					x := &all[i]
+					if !x.OK() {
+						continue
+					}
+					sent, done := res.Began.Add(x.Sent), res.Began.Add(x.Done)
+					if n >= len(at) || sent.After(at[n].read) || done.Before(at[n].wrote) {
+						t.Fatalf("exchange %d: sent %s, done %s, of %d that the server timed", n+1, sent, done, len(at))
+					}
+					if n > 0 && sent.Before(at[n-1].wrote) {
+						t.Fatalf("exchange %d: sent %s before the answer to the one before it was written", n+1, at[n-1].wrote.Sub(sent))
+					}
+					if n+1 < len(at) && done.After(at[n+1].read) {
+						t.Fatalf("exchange %d: done %s after the next one had arrived", n+1, done.Sub(at[n+1].read))
+					}
+					before, after = min(before, at[n].read.Sub(sent)), min(after, done.Sub(at[n].wrote))
+					n++
 				}
-				sent, done := res.Began.Add(x.Sent), res.Began.Add(x.Done)
-				if n >= len(at) || sent.After(at[n].read) || done.Before(at[n].wrote) {
-					t.Fatalf("exchange %d: sent %s, done %s, of %d that the server timed", n+1, sent, done, len(at))
+				if n < 3 || before > time.Millisecond || after > time.Millisecond {
+					t.Fatalf("%d exchanges, sent %s before they were read and done %s after they were answered at best", n, before, after)
 				}
-				if n > 0 && sent.Before(at[n-1].wrote) {
-					t.Fatalf("exchange %d: sent %s before the answer to the one before it was written", n+1, at[n-1].wrote.Sub(sent))
-				}
-				if n+1 < len(at) && done.After(at[n+1].read) {
-					t.Fatalf("exchange %d: done %s after the next one had arrived", n+1, done.Sub(at[n+1].read))
-				}
-				before, after = min(before, at[n].read.Sub(sent)), min(after, done.Sub(at[n].wrote))
-				n++
-			}
-			if n < 3 || before > time.Millisecond || after > time.Millisecond {
-				t.Fatalf("%d exchanges, sent %s before they were read and done %s after they were answered at best", n, before, after)
-			}
+			})
 		})
 	}
 }
@@ -222,7 +224,7 @@ type served struct{ read, wrote time.Time }
 
 // timedServer answers one connection after a delay. The returned function
 // ends it and returns the times of the requests, in order.
-func timedServer(t *testing.T, delay time.Duration) (url string, log func() []served) {
+func timedServer(t testing.TB, delay time.Duration) (url string, log func() []served) {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -22,7 +22,7 @@ type scheduled struct {
 }
 
 // threads counts those of this process by how they are scheduled.
-func threads(t *testing.T) map[scheduled]int {
+func threads(t testing.TB) map[scheduled]int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -45,35 +45,37 @@ func threads(t *testing.T) map[scheduled]int {
 // that is permitted, goes before others, those that it makes too; before and
 // after it nothing is changed.
 func TestAnAttackIsUrgent(t *testing.T) {
-	was, err := unix.SchedGetAttr(0, 0)
-	if err != nil || was.Runtime == 0 {
-		t.Skip("this kernel tells of no slices: ", err)
-	}
-	usual := scheduled{time.Duration(was.Runtime), was.Nice}
-	urgent := scheduled{100 * time.Microsecond, min(was.Nice, -10)}
-	if !permitted(urgent.nice) {
-		urgent.nice = was.Nice
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	defer server.Close()
-	var during atomic.Pointer[map[scheduled]int]
-	_, err = loadgen.Attack(t.Context(), loadgen.Plan{
-		Target:   server.URL,
-		Phases:   []loadgen.Phase{{Name: "p", For: 1500 * time.Millisecond, Load: loadgen.Load{Rate: loadgen.Constant(100)}}},
-		Journeys: []loadgen.Journey{{Steps: []loadgen.Step{{Path: "/"}}}},
-	}, loadgen.Options{OnSecond: func(loadgen.Second) {
-		n := threads(t)
-		during.CompareAndSwap(nil, &n)
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := *during.Load(); n[urgent] == 0 || len(n) != 1 {
-		t.Errorf("during the attack: threads %+v, want %+v", n, urgent)
-	}
-	if n := threads(t); n[usual] == 0 || len(n) != 1 {
-		t.Errorf("after the attack: threads %+v, want %+v", n, usual)
-	}
+	quiet(t, func(t testing.TB) {
+		was, err := unix.SchedGetAttr(0, 0)
+		if err != nil || was.Runtime == 0 {
+			t.Skip("this kernel tells of no slices: ", err)
+		}
+		usual := scheduled{time.Duration(was.Runtime), was.Nice}
+		urgent := scheduled{100 * time.Microsecond, min(was.Nice, -10)}
+		if !permitted(urgent.nice) {
+			urgent.nice = was.Nice
+		}
+		server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		defer server.Close()
+		var during atomic.Pointer[map[scheduled]int]
+		_, err = loadgen.Attack(t.Context(), loadgen.Plan{
+			Target:   server.URL,
+			Phases:   []loadgen.Phase{{Name: "p", For: 1500 * time.Millisecond, Load: loadgen.Load{Rate: loadgen.Constant(100)}}},
+			Journeys: []loadgen.Journey{{Steps: []loadgen.Step{{Path: "/"}}}},
+		}, loadgen.Options{OnSecond: func(loadgen.Second) {
+			n := threads(t)
+			during.CompareAndSwap(nil, &n)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := *during.Load(); n[urgent] == 0 || len(n) != 1 {
+			t.Errorf("during the attack: threads %+v, want %+v", n, urgent)
+		}
+		if n := threads(t); n[usual] == 0 || len(n) != 1 {
+			t.Errorf("after the attack: threads %+v, want %+v", n, usual)
+		}
+	})
 }
 
 // permitted tells whether this process may have that niceness, by a thread that

@@ -44,7 +44,7 @@ func ExampleTelemetry_Transport() {
 	}
 	defer func() { _ = tel.Shutdown(ctx) }()
 
-	client := &http.Client{Transport: tel.Transport(http.DefaultTransport), Timeout: time.Second}
+	client := &http.Client{Transport: tel.Transport(http.DefaultTransport), Timeout: 30 * time.Second}
 	stock := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "12 left") }))
 	defer stock.Close()
 
@@ -235,7 +235,7 @@ func ExampleTelemetry_Shutdown() {
 		return
 	}
 	// ... serve, then stop serving: requests first, then their telemetry.
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := tel.Shutdown(ctx); err != nil {
 		fmt.Println(err)

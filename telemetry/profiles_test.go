@@ -134,23 +134,25 @@ func TestAdminProfileWhileProfilesAreUploaded(t *testing.T) {
 }
 
 func TestShutdownEndsAProfileTakenByHand(t *testing.T) {
-	in := newIngest(t)
-	tel := start(t, map[string]string{names.EnvPyroscope: in.URL})
-	taken := make(chan *httptest.ResponseRecorder)
-	go func() { taken <- get(t, tel.AdminHandler(), "/debug/pprof/profile?seconds=60") }()
-	burnCPU() // meanwhile the profile by hand begins
-	shutdown(t, tel)
-	w := <-taken
-	p, err := profile.Parse(w.Body)
-	if err != nil {
-		t.Fatalf("the profile that was cut short: %d %v", w.Code, err)
-	}
-	if took := time.Duration(p.DurationNanos); took > 50*time.Second {
-		t.Errorf("the profile went on for %v of the 60 s asked", took)
-	}
+	quiet(t, func(t testing.TB) {
+		in := newIngest(t)
+		tel := start(t, map[string]string{names.EnvPyroscope: in.URL})
+		taken := make(chan *httptest.ResponseRecorder)
+		go func() { taken <- get(t, tel.AdminHandler(), "/debug/pprof/profile?seconds=60") }()
+		burnCPU() // meanwhile the profile by hand begins
+		shutdown(t, tel)
+		w := <-taken
+		p, err := profile.Parse(w.Body)
+		if err != nil {
+			t.Fatalf("the profile that was cut short: %d %v", w.Code, err)
+		}
+		if took := time.Duration(p.DurationNanos); took > 50*time.Second {
+			t.Errorf("the profile went on for %v of the 60 s asked", took)
+		}
+	})
 }
 
-func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
+func get(t testing.TB, h http.Handler, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))

@@ -138,7 +138,7 @@ type ingest struct {
 	profiles []*profile.Profile
 }
 
-func newIngest(t *testing.T) *ingest {
+func newIngest(t testing.TB) *ingest {
 	t.Helper()
 	in := &ingest{}
 	in.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -23,7 +23,7 @@ import (
 )
 
 // environment clears every variable that telemetry reads and sets some.
-func environment(t *testing.T, set map[string]string) {
+func environment(t testing.TB, set map[string]string) {
 	t.Helper()
 	for _, name := range []string{
 		names.EnvOTLP, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", names.EnvOTLPHeaders,
@@ -35,7 +35,7 @@ func environment(t *testing.T, set map[string]string) {
 	}
 }
 
-func start(t *testing.T, set map[string]string) *telemetry.Telemetry {
+func start(t testing.TB, set map[string]string) *telemetry.Telemetry {
 	t.Helper()
 	environment(t, set)
 	tel, err := telemetry.Start(t.Context(), telemetry.Options{Service: "shop", Version: "1.2.3"})
@@ -43,14 +43,14 @@ func start(t *testing.T, set map[string]string) *telemetry.Telemetry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		_ = tel.Shutdown(ctx) // a test that cares has shut it down itself
 	})
 	return tel
 }
 
-func shutdown(t *testing.T, tel *telemetry.Telemetry) {
+func shutdown(t testing.TB, tel *telemetry.Telemetry) {
 	t.Helper()
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatalf("shutdown: %v", err)
@@ -79,7 +79,7 @@ func ask(t *testing.T, h http.Handler, path string) {
 func okay(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }
 
 func TestNothingConfiguredStartsNothing(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer noneLeft(t, goleak.IgnoreCurrent())
 	provider := otel.GetTracerProvider()
 	tel := start(t, nil)
 	if tel.Enabled() {
@@ -398,7 +398,7 @@ func TestGlobalProvidersAreSet(t *testing.T) {
 // waitFor polls until ok; it gives up long after anything healthy would.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 3000 {
+	for range 12000 {
 		if ok() {
 			return
 		}

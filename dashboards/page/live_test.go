@@ -54,7 +54,7 @@ type liveSecond struct {
 // stream reads events until want says that it has enough, or to the end.
 func stream(t testing.TB, url, last string, want func(all []sent) bool) []sent {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

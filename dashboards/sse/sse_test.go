@@ -19,7 +19,7 @@ import (
 	"github.com/taillight-load/taillight/dashboards/sse"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
 
 // hang tells a hang from an end.
 const hang = time.Minute

@@ -3,8 +3,10 @@ package verify_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -77,12 +79,18 @@ func build(t *testing.T, dir, command string) string {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	// Below the ports that the kernel gives to connections: one of those may be
+	// somebody's before it is listened on.
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // startPrometheus serves the API that the stack's Prometheus has, with the
@@ -170,13 +178,13 @@ func (s *stack) startCollector(t *testing.T) (kill func()) {
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for range 300 {
+	const patience = 3 * time.Minute // tells a hang from an end on a slow machine, too
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if done() {
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatalf("waited 30 s for %s", what)
+	t.Fatalf("waited %s for %s", patience, what)
 }
 
 // run carries out a plan with the built command, as a user of the stack would,

@@ -24,7 +24,7 @@ import (
 )
 
 // kill ends it as somebody else would.
-func (of *office) kill(t *testing.T) {
+func (of *office) kill(t testing.TB) {
 	t.Helper()
 	if err := of.cmd.Process.Kill(); err != nil {
 		t.Error(err)
@@ -34,44 +34,46 @@ func (of *office) kill(t *testing.T) {
 // A receiver that dies takes nothing with it but the telemetry that was to
 // come: the run goes on, says so, and its measurements count.
 func TestARunOutlivesItsReceiver(t *testing.T) {
-	svc, url := newService(t)
-	s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close(context.Background())
-	cfg := brief(t, url, 20)
-	cfg.Signals = s
-	cfg.OnStart = func(Started) { officeOf(s).kill(t) }
-	out, err := Run(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := out.Run
-	if run.Totals.Completed != 20 || !strings.Contains(run.Signals.Note, "received telemetry ended (signal: killed)") {
-		t.Errorf("%d answers, note %q", run.Totals.Completed, run.Signals.Note)
-	}
-	if strings.Contains(run.Reason, "telemetry") { // it may be late here for reasons of its own
-		t.Errorf("the load was measured, and yet: %s", run.Reason)
-	}
+	quiet(t, func(t testing.TB) {
+		svc, url := newService(t)
+		s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close(context.Background())
+		cfg := brief(t, url, 20)
+		cfg.Signals = s
+		cfg.OnStart = func(Started) { officeOf(s).kill(t) }
+		out, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := out.Run
+		if run.Totals.Completed != 20 || !strings.Contains(run.Signals.Note, "received telemetry ended (signal: killed)") {
+			t.Errorf("%d answers, note %q", run.Totals.Completed, run.Signals.Note)
+		}
+		if strings.Contains(run.Reason, "telemetry") { // it may be late here for reasons of its own
+			t.Errorf("the load was measured, and yet: %s", run.Reason)
+		}
 
-	// The next run has receivers again, where senders know them to be: even
-	// when they ended between the two.
-	svc.endpoint.Store(&s.OTLP)
-	cfg = brief(t, url, 20)
-	cfg.Signals, cfg.Cut, cfg.OnStage = s, nil, nil
-	out, err = Run(t.Context(), cfg)
-	svc.sending.Wait()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := out.Run.Signals; n.Spans.Kept != 20 || n.Coverage != 1 || n.Note != "" {
-		t.Errorf("signals %+v", n)
-	}
-	officeOf(s).kill(t)
-	if attached(t, s, time.Second); s.inbox.books().Ended != "" {
-		t.Errorf("between runs: %+v", s.inbox.books())
-	}
+		// The next run has receivers again, where senders know them to be: even
+		// when they ended between the two.
+		svc.endpoint.Store(&s.OTLP)
+		cfg = brief(t, url, 20)
+		cfg.Signals, cfg.Cut, cfg.OnStage = s, nil, nil
+		out, err = Run(t.Context(), cfg)
+		svc.sending.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := out.Run.Signals; n.Spans.Kept != 20 || n.Coverage != 1 || n.Note != "" {
+			t.Errorf("signals %+v", n)
+		}
+		officeOf(s).kill(t)
+		if attached(t, s, time.Second); s.inbox.books().Ended != "" {
+			t.Errorf("between runs: %+v", s.inbox.books())
+		}
+	})
 }
 
 // A receiver that hangs delays a run so long and no longer.
@@ -216,7 +218,7 @@ func TestADiscardedRunLeavesNoTelemetry(t *testing.T) {
 	gone(t, dir)
 }
 
-func sendSpan(t *testing.T, s *Signals, trace string) {
+func sendSpan(t testing.TB, s *Signals, trace string) {
 	t.Helper()
 	body := (&service{}).span(trace, "")
 	res, err := http.Post(s.OTLP+"/v1/traces", "application/json", strings.NewReader(body))
@@ -288,9 +290,9 @@ func TestNoReceiverOutlivesItsRun(t *testing.T) {
 }
 
 // gonePID waits for the end of a process.
-func gonePID(t *testing.T, pid int) {
+func gonePID(t testing.TB, pid int) {
 	t.Helper()
-	for range 500 {
+	for range 5000 {
 		if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
 			return
 		}

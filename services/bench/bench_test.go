@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(listenApartEnv) != "" {
 		listenUntilKilled()
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(patient{m})
 }
 
 // officeOf is the process that receives for s.

@@ -19,7 +19,7 @@ import (
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-func flightPlan(t *testing.T) loadgen.Plan {
+func flightPlan(t testing.TB) loadgen.Plan {
 	t.Helper()
 	rate := loadgen.Ramp{From: 10, To: 10}
 	return loadgen.Plan{
@@ -148,7 +148,7 @@ func TestThresholdsSayWhatIsSlow(t *testing.T) {
 }
 
 // flown is a service whose recordings can be had.
-func flown(t *testing.T) (tel *telemetry.Telemetry, admin *httptest.Server) {
+func flown(t testing.TB) (tel *telemetry.Telemetry, admin *httptest.Server) {
 	t.Helper()
 	t.Setenv(names.EnvFlight, "1")
 	tel, err := telemetry.Start(t.Context(), telemetry.Options{})
@@ -173,44 +173,46 @@ func flown(t *testing.T) (tel *telemetry.Telemetry, admin *httptest.Server) {
 }
 
 func TestRecordingsBecomeTimelines(t *testing.T) {
-	tel, admin := flown(t)
-	p := flightPlan(t)
-	dir := t.TempDir()
-	w, err := archive.Create(dir, archive.Document{Schema: archive.Schema, Plan: p})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := newFlights(admin.URL, "secret", &p, w)
-	f.start()
-	h := tel.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Millisecond) }))
-	for _, id := range []string{"4bf92f3577b34da6a3ce929d0e0e4736", "4bf92f3577b34da6a3ce929d0e0e4737"} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
-		r.Header.Set("Traceparent", "00-"+id+"-00f067aa0ba902b7-01")
-		h.ServeHTTP(httptest.NewRecorder(), r)
-	}
-	f.ask <- whySlow
-	f.end(nil)
-	f.decode(dir)
-	var doc archive.Document
-	f.count(&doc.Signals)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	run, err := archive.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(run.Flights) != 2 || len(run.Timelines) != 2 || doc.Signals.FlightsLost[lostTwice] != 2 || doc.Signals.FlightNote != "" {
-		t.Errorf("%d recordings, %d timelines, %+v", len(run.Flights), len(run.Timelines), doc.Signals)
-	}
-	run.Exchanges = []loadgen.Exchange{{Sampled: true, Status: 200, TraceID: run.Timelines[1].TraceID}}
-	if s := signalsOf(run); !s.Capabilities.Timelines || s.Tier != signal.T3 || s.Flights != 2 || s.Timelines != 2 {
-		t.Errorf("%+v", s)
-	}
-	run.Exchanges[0].TraceID[0]++
-	if s := signalsOf(run); s.Capabilities.Timelines {
-		t.Error("a timeline of no exchange of this run counts")
-	}
+	quiet(t, func(t testing.TB) {
+		tel, admin := flown(t)
+		p := flightPlan(t)
+		dir := t.TempDir()
+		w, err := archive.Create(dir, archive.Document{Schema: archive.Schema, Plan: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := newFlights(admin.URL, "secret", &p, w)
+		f.start()
+		h := tel.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Millisecond) }))
+		for _, id := range []string{"4bf92f3577b34da6a3ce929d0e0e4736", "4bf92f3577b34da6a3ce929d0e0e4737"} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+			r.Header.Set("Traceparent", "00-"+id+"-00f067aa0ba902b7-01")
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		f.ask <- whySlow
+		f.end(nil)
+		f.decode(dir)
+		var doc archive.Document
+		f.count(&doc.Signals)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		run, err := archive.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(run.Flights) != 2 || len(run.Timelines) != 2 || doc.Signals.FlightsLost[lostTwice] != 2 || doc.Signals.FlightNote != "" {
+			t.Errorf("%d recordings, %d timelines, %+v", len(run.Flights), len(run.Timelines), doc.Signals)
+		}
+		run.Exchanges = []loadgen.Exchange{{Sampled: true, Status: 200, TraceID: run.Timelines[1].TraceID}}
+		if s := signalsOf(run); !s.Capabilities.Timelines || s.Tier != signal.T3 || s.Flights != 2 || s.Timelines != 2 {
+			t.Errorf("%+v", s)
+		}
+		run.Exchanges[0].TraceID[0]++
+		if s := signalsOf(run); s.Capabilities.Timelines {
+			t.Error("a timeline of no exchange of this run counts")
+		}
+	})
 }
 
 // A service that gives none, and a recording that cannot be read, are counted

@@ -22,7 +22,7 @@ import (
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-func planted(t *testing.T, text string) faults.Set {
+func planted(t testing.TB, text string) faults.Set {
 	t.Helper()
 	list, err := faults.ParseList(text)
 	if err != nil {
@@ -32,7 +32,7 @@ func planted(t *testing.T, text string) faults.Set {
 }
 
 // real is a run of the real target.
-func real(t *testing.T, requests int) Config {
+func real(t testing.TB, requests int) Config {
 	t.Helper()
 	t.Setenv(standInEnv, "real")
 	cfg := brief(t, "", requests)
@@ -105,57 +105,59 @@ func TestFaultsArePlanted(t *testing.T) {
 // The execution trace shows what was planted as what it was planted as, in the
 // neutral code that did it.
 func TestTimelinesShowWhatWasPlanted(t *testing.T) {
-	cfg := real(t, 60)
-	cfg.Plan.Journeys[0].Steps[0].Path = "/workloads/wait?ms=0"
-	cfg.Faults = planted(t, "cpu=8ms:25%,lock=8ms:25%,channel=8ms:25%,sleep=8ms:25%,downstream=8ms:25%,gc=8MB:25%")
-	out, err := Run(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	byTrace := map[string]signal.Timeline{}
-	for i := range out.Run.Timelines {
-		byTrace[out.Run.Timelines[i].TraceID.String()] = out.Run.Timelines[i]
-	}
-	waits := map[faults.Knob]struct {
-		reason signal.BlockReason
-		site   string
-	}{
-		faults.Lock: {signal.BlockSync, "shop.(*inventory).reserve"}, faults.Channel: {signal.BlockChan, "shop.(*pool).checkout"},
-		faults.Sleep: {signal.BlockSleep, "shop.(*database).query"}, faults.Downstream: {signal.BlockNetwork, "shop.askWarehouse"},
-		faults.GC: {signal.BlockGC, "shop.(*catalogue).refresh"},
-	}
-	injected, shown := map[faults.Knob]int64{}, map[faults.Knob]int64{}
-	for _, h := range out.Injected.Hits {
-		tl, ok := byTrace[h.TraceID]
-		if !ok || tl.Cut {
-			continue
+	quiet(t, func(t testing.TB) {
+		cfg := real(t, 60)
+		cfg.Plan.Journeys[0].Steps[0].Path = "/workloads/wait?ms=0"
+		cfg.Faults = planted(t, "cpu=8ms:25%,lock=8ms:25%,channel=8ms:25%,sleep=8ms:25%,downstream=8ms:25%,gc=8MB:25%")
+		out, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
 		}
-		injected[h.Knob] += h.Injected
-		if h.Knob == faults.CPU {
-			shown[h.Knob] += min(tl.Running, h.Injected)
-			continue
+		byTrace := map[string]signal.Timeline{}
+		for i := range out.Run.Timelines {
+			byTrace[out.Run.Timelines[i].TraceID.String()] = out.Run.Timelines[i]
 		}
-		for _, b := range tl.Blocks {
-			if b.Reason == waits[h.Knob].reason && stackHas(b.Stack, waits[h.Knob].site) {
-				shown[h.Knob] += b.Time
+		waits := map[faults.Knob]struct {
+			reason signal.BlockReason
+			site   string
+		}{
+			faults.Lock: {signal.BlockSync, "shop.(*inventory).reserve"}, faults.Channel: {signal.BlockChan, "shop.(*pool).checkout"},
+			faults.Sleep: {signal.BlockSleep, "shop.(*database).query"}, faults.Downstream: {signal.BlockNetwork, "shop.askWarehouse"},
+			faults.GC: {signal.BlockGC, "shop.(*catalogue).refresh"},
+		}
+		injected, shown := map[faults.Knob]int64{}, map[faults.Knob]int64{}
+		for _, h := range out.Injected.Hits {
+			tl, ok := byTrace[h.TraceID]
+			if !ok || tl.Cut {
+				continue
+			}
+			injected[h.Knob] += h.Injected
+			if h.Knob == faults.CPU {
+				shown[h.Knob] += min(tl.Running, h.Injected)
+				continue
+			}
+			for _, b := range tl.Blocks {
+				if b.Reason == waits[h.Knob].reason && stackHas(b.Stack, waits[h.Knob].site) {
+					shown[h.Knob] += b.Time
+				}
 			}
 		}
-	}
-	for k := range waits {
-		// A thread that the kernel takes off its CPU on the way into the wait waits
-		// there, which happens on a machine that others use. A collection is
-		// not all waiting.
-		least := injected[k] / 2
-		if k == faults.GC {
-			least = 1
+		for k := range waits {
+			// A thread that the kernel takes off its CPU on the way into the wait waits
+			// there, which happens on a machine that others use. A collection is
+			// not all waiting.
+			least := injected[k] / 2
+			if k == faults.GC {
+				least = 1
+			}
+			if injected[k] == 0 || shown[k] < least {
+				t.Errorf("%s: %d ns of the %d injected show", k, shown[k], injected[k])
+			}
 		}
-		if injected[k] == 0 || shown[k] < least {
+		if k := faults.CPU; injected[k] == 0 || shown[k] < injected[k]*9/10 {
 			t.Errorf("%s: %d ns of the %d injected show", k, shown[k], injected[k])
 		}
-	}
-	if k := faults.CPU; injected[k] == 0 || shown[k] < injected[k]*9/10 {
-		t.Errorf("%s: %d ns of the %d injected show", k, shown[k], injected[k])
-	}
+	})
 }
 
 func stackHas(stack []signal.Call, function string) bool {
@@ -236,7 +238,7 @@ func TestADetour(t *testing.T) {
 }
 
 // burning is a process that computes on one core.
-func burning(t *testing.T) *child {
+func burning(t testing.TB) *child {
 	t.Helper()
 	c := &child{role: "target", procs: 1, exited: make(chan struct{})}
 	c.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], "target")
@@ -258,38 +260,47 @@ func burning(t *testing.T) *child {
 // what was taken from it is told.
 func TestThrottle(t *testing.T) {
 	for _, grouped := range []bool{true, false} {
-		c := burning(t)
-		if grouped {
-			if c.group = newQuotaGroup(c.cmd.Process.Pid); c.group == nil {
-				t.Log("no control group can be made here: only stopping is tested")
-				c.stop(nil)
-				continue
-			}
+		// It burns on before and after the quota, for as long as this process is
+		// kept from looking.
+		quiet(t, func(t testing.TB) { throttled(t, grouped) })
+	}
+}
+
+func throttled(t testing.TB, grouped bool) {
+	t.Helper()
+	c := burning(t)
+	if grouped {
+		if c.group = newQuotaGroup(c.cmd.Process.Pid); c.group == nil {
+			t.Log("no control group can be made here: only stopping is tested")
+			c.stop(nil)
+			return
 		}
-		h := &hands{child: c, began: time.Now(), ended: make(chan struct{})}
-		f := planted(t, "throttle=10%:every=50ms:for=1s").Faults[0]
-		h.working.Go(func() { h.do(f) })
-		h.working.Wait()
-		used := cpuOf(t, c.cmd.Process.Pid)
-		h.end()
-		b := h.log.Book()
-		if len(b.Hits) != 1 || b.Hits[0].Knob != faults.Throttle || b.Hits[0].Injected < int64(100*time.Millisecond) {
-			t.Errorf("grouped %t: %+v", grouped, b)
-		}
-		// Its start is before the quota, and the kernel's slices are coarse.
-		if used > 500*time.Millisecond {
-			t.Errorf("grouped %t: it used %s of 1 s", grouped, used)
-		}
-		group := c.group
+	}
+	group := c.group
+	defer func() {
 		c.stop(nil)
 		if group != nil {
 			gone(t, group.dir)
 		}
+	}()
+	h := &hands{child: c, began: time.Now(), ended: make(chan struct{})}
+	f := planted(t, "throttle=10%:every=50ms:for=1s").Faults[0]
+	h.working.Go(func() { h.do(f) })
+	h.working.Wait()
+	used := cpuOf(t, c.cmd.Process.Pid)
+	h.end()
+	b := h.log.Book()
+	if len(b.Hits) != 1 || b.Hits[0].Knob != faults.Throttle || b.Hits[0].Injected < int64(100*time.Millisecond) {
+		t.Errorf("grouped %t: %+v", grouped, b)
+	}
+	// Its start is before the quota, and the kernel's slices are coarse.
+	if used > 500*time.Millisecond {
+		t.Errorf("grouped %t: it used %s of 1 s", grouped, used)
 	}
 }
 
 // cpuOf is what a process has used so far.
-func cpuOf(t *testing.T, pid int) time.Duration {
+func cpuOf(t testing.TB, pid int) time.Duration {
 	t.Helper()
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -327,7 +338,7 @@ func TestTheEndContinuesAStoppedTarget(t *testing.T) {
 }
 
 // state is R, S, T and so on, as ps has it.
-func state(t *testing.T, pid int) string {
+func state(t testing.TB, pid int) string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

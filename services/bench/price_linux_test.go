@@ -63,11 +63,13 @@ func TestPriceIsMeasured(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	p := newPrice(t, time.Second)
-	p.pair(t, 1)
-	if len(p.cpu.ratios) != 1 || len(p.median.ratios) != 1 {
-		t.Errorf("%+v", p)
-	}
+	quiet(t, func(t testing.TB) {
+		p := newPrice(t, time.Second)
+		p.pair(t, 1)
+		if len(p.cpu.ratios) != 1 || len(p.median.ratios) != 1 {
+			t.Errorf("%+v", p)
+		}
+	})
 }
 
 // price is a measurement of what telemetry costs.

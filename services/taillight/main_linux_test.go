@@ -29,9 +29,12 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %s", cond)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"answers":   answers,
 			"deaf":      deaf,
 			"exits":     exits,
+			"forestall": forestall,
 			"interrupt": interrupt,
+			"settles":   settles,
 			"tinydisk":  tinyDisk,
 			"waitfor":   waitFor,
 		},

@@ -46,7 +46,7 @@ func TestStoppingTheAutorunLeavesServeGoingOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer signals.Close(t.Context())
-	o := &serveOptions{wait: time.Second}
+	o := &serveOptions{wait: time.Minute}
 	o.runs, o.host = t.TempDir(), slow.URL
 	r := &runner{ctx: t.Context(), w: &world{stdout: io.Discard, stderr: io.Discard}, o: o, signals: signals, late: make(chan struct{})}
 	p := fixedPlan()

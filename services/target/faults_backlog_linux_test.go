@@ -17,7 +17,7 @@ import (
 
 // dropsSYN tells whether this kernel turns connections away when nobody
 // accepts: some networks of containers are not the kernel's.
-func dropsSYN(t *testing.T) bool {
+func dropsSYN(t testing.TB) bool {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -48,7 +48,7 @@ type visit struct {
 	retrans uint32 // segments sent again, SYNs included
 }
 
-func visits(t *testing.T, addr string, n int) []visit {
+func visits(t testing.TB, addr string, n int) []visit {
 	t.Helper()
 	out := make([]visit, n)
 	var wg sync.WaitGroup
@@ -90,46 +90,48 @@ func visits(t *testing.T, addr string, n int) []visit {
 // While the door is shut with room for one, whoever comes then has to try
 // again: the kernel drops his SYN, and sends it again after a second.
 func TestTheBacklogOverflows(t *testing.T) {
-	if !dropsSYN(t) {
-		t.Skip("this kernel turns nobody away when a backlog is full")
-	}
-	r := run(t, target.Config{}, strings.NewReader(""))
-	defer func() { r.stop(); r.wait(t) }()
-	// One was taken as the door was shut, one is in the queue, and Linux takes
-	// one more than it is told. All ten may have come before the door was shut;
-	// not five times in a row.
-	var all []visit
-	late := 0
-	for try := 0; try < 5 && (late < 3 || late > 8); try++ {
-		r.set(t, "backlog=700ms:every=1h")
-		late = 0
-		all = visits(t, r.Addr, 10)
-		for _, v := range all {
-			if v.took > 900*time.Millisecond && v.retrans > 0 {
-				late++
+	quiet(t, func(t testing.TB) {
+		if !dropsSYN(t) {
+			t.Skip("this kernel turns nobody away when a backlog is full")
+		}
+		r := run(t, target.Config{}, strings.NewReader(""))
+		defer func() { r.stop(); r.wait(t) }()
+		// One was taken as the door was shut, one is in the queue, and Linux takes
+		// one more than it is told. All ten may have come before the door was shut;
+		// not five times in a row.
+		var all []visit
+		late := 0
+		for try := 0; try < 5 && (late < 3 || late > 8); try++ {
+			r.set(t, "backlog=700ms:every=1h")
+			late = 0
+			all = visits(t, r.Addr, 10)
+			for _, v := range all {
+				if v.took > 900*time.Millisecond && v.retrans > 0 {
+					late++
+				}
 			}
 		}
-	}
-	if late < 3 || late > 8 {
-		t.Errorf("%d of 10 had to try again: %v", late, all)
-	}
-	book := r.book(t)
-	if len(book.Hits) == 0 || book.Hits[len(book.Hits)-1].Knob != faults.Backlog || book.Hits[len(book.Hits)-1].Injected < int64(600*time.Millisecond) {
-		t.Errorf("%+v", book)
-	}
-	// The door stays open until its next turn, and for good once it is disarmed.
-	for _, v := range visits(t, r.Addr, 10) {
-		if v.retrans > 0 {
-			t.Errorf("one had to try again while the door was open: %+v", v)
+		if late < 3 || late > 8 {
+			t.Errorf("%d of 10 had to try again: %v", late, all)
 		}
-	}
-	r.set(t, "backlog=10s:every=1h")
-	var asked sync.WaitGroup
-	asked.Go(func() { all = visits(t, r.Addr, 1) })
-	time.Sleep(50 * time.Millisecond)
-	r.set(t, "sleep=1ns:1%")
-	asked.Wait()
-	if all[0].took > 5*time.Second {
-		t.Errorf("what is disarmed still takes %s", all[0].took)
-	}
+		book := r.book(t)
+		if len(book.Hits) == 0 || book.Hits[len(book.Hits)-1].Knob != faults.Backlog || book.Hits[len(book.Hits)-1].Injected < int64(600*time.Millisecond) {
+			t.Errorf("%+v", book)
+		}
+		// The door stays open until its next turn, and for good once it is disarmed.
+		for _, v := range visits(t, r.Addr, 10) {
+			if v.retrans > 0 {
+				t.Errorf("one had to try again while the door was open: %+v", v)
+			}
+		}
+		r.set(t, "backlog=10s:every=1h")
+		var asked sync.WaitGroup
+		asked.Go(func() { all = visits(t, r.Addr, 1) })
+		time.Sleep(50 * time.Millisecond)
+		r.set(t, "sleep=1ns:1%")
+		asked.Wait()
+		if all[0].took > 5*time.Second {
+			t.Errorf("what is disarmed still takes %s", all[0].took)
+		}
+	})
 }

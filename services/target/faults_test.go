@@ -31,14 +31,14 @@ func newShopped(downstream string) shopped {
 }
 
 // do asks the admin pages, as this host does.
-func (s shopped) do(t *testing.T, method, path, body string) *httptest.ResponseRecorder {
+func (s shopped) do(t testing.TB, method, path, body string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
 	s.admin.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:1"+path, strings.NewReader(body)))
 	return w
 }
 
-func (s shopped) arm(t *testing.T, text string) {
+func (s shopped) arm(t testing.TB, text string) {
 	t.Helper()
 	list, err := faults.ParseList(text)
 	if err != nil {
@@ -53,7 +53,7 @@ func (s shopped) arm(t *testing.T, text string) {
 	}
 }
 
-func (s shopped) book(t *testing.T) faults.Book {
+func (s shopped) book(t testing.TB) faults.Book {
 	t.Helper()
 	var b faults.Book
 	if err := json.Unmarshal(s.do(t, http.MethodGet, "/faults/log", "").Body.Bytes(), &b); err != nil {
@@ -66,7 +66,7 @@ func (s shopped) book(t *testing.T) faults.Book {
 func traceID(n int) string { return fmt.Sprintf("%032x", n+1) }
 
 // ask sends so many requests and returns how long each took.
-func (s shopped) ask(t *testing.T, path string, n int) (took []time.Duration, answers []*httptest.ResponseRecorder) {
+func (s shopped) ask(t testing.TB, path string, n int) (took []time.Duration, answers []*httptest.ResponseRecorder) {
 	t.Helper()
 	for i := range n {
 		began := time.Now()
@@ -137,35 +137,37 @@ func TestKnobsOfRequests(t *testing.T) {
 // The CPU that is burnt is that of the thread: on a machine that others use
 // too it takes longer, and is not more.
 func TestCPUIsByTheThreadsClock(t *testing.T) {
-	s := newShopped("")
-	s.arm(t, "cpu=5ms")
-	var wg sync.WaitGroup
-	for range 8 { // more than there are cores
-		wg.Go(func() { get(t, s.service, "/workloads/wait?ms=0") })
-	}
-	wg.Wait()
-	var spent, wall int64
-	for _, h := range s.book(t).Hits {
-		spent += h.Injected
-		wall += h.Wall
-	}
-	if spent < 8*5e6 || spent > 8*10e6 || wall < spent {
-		t.Errorf("8 times 5 ms are %.1f ms of CPU in %.1f ms", float64(spent)/1e6, float64(wall)/1e6)
-	}
+	quiet(t, func(t testing.TB) {
+		s := newShopped("")
+		s.arm(t, "cpu=5ms")
+		var wg sync.WaitGroup
+		for range 8 { // more than there are cores
+			wg.Go(func() { get(t, s.service, "/workloads/wait?ms=0") })
+		}
+		wg.Wait()
+		var spent, wall int64
+		for _, h := range s.book(t).Hits {
+			spent += h.Injected
+			wall += h.Wall
+		}
+		if spent < 8*5e6 || spent > 8*10e6 || wall < spent {
+			t.Errorf("8 times 5 ms are %.1f ms of CPU in %.1f ms", float64(spent)/1e6, float64(wall)/1e6)
+		}
+	})
 }
 
 // With fifty at once each waits its own time: they do not wait for each other.
 func TestManyWaitTheirOwnTime(t *testing.T) {
 	for _, knob := range []string{"lock", "channel", "sleep"} {
 		s := newShopped("")
-		s.arm(t, knob+"=60ms")
+		s.arm(t, knob+"=400ms")
 		began := time.Now()
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() { get(t, s.service, "/workloads/wait?ms=0") })
 		}
 		wg.Wait()
-		if took := time.Since(began); took > 2*time.Second { // one by one it would be 3 s
+		if took := time.Since(began); took > 15*time.Second { // one by one it would be 20 s
 			t.Errorf("%s: 50 at once took %s", knob, took)
 		}
 		if b := s.book(t); len(b.Hits) != 50 {
@@ -206,30 +208,32 @@ func TestTheShareHolds(t *testing.T) {
 }
 
 func TestAnErrorBurstBeginsAndEnds(t *testing.T) {
-	s := newShopped("")
-	s.arm(t, "errors=503:after=300ms:for=400ms")
-	var codes []int
-	for began := time.Now(); time.Since(began) < 1200*time.Millisecond; time.Sleep(5 * time.Millisecond) {
-		w := get(t, s.service, "/workloads/wait?ms=0")
-		if w.Code == http.StatusServiceUnavailable && w.Header().Get("Retry-After") != "1" {
-			t.Error("no Retry-After")
+	quiet(t, func(t testing.TB) {
+		s := newShopped("")
+		s.arm(t, "errors=503:after=300ms:for=400ms")
+		var codes []int
+		for began := time.Now(); time.Since(began) < 1200*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+			w := get(t, s.service, "/workloads/wait?ms=0")
+			if w.Code == http.StatusServiceUnavailable && w.Header().Get("Retry-After") != "1" {
+				t.Error("no Retry-After")
+			}
+			if len(codes) == 0 || codes[len(codes)-1] != w.Code {
+				codes = append(codes, w.Code)
+			}
 		}
-		if len(codes) == 0 || codes[len(codes)-1] != w.Code {
-			codes = append(codes, w.Code)
+		if !slices.Equal(codes, []int{200, 503, 200}) {
+			t.Errorf("answers %v", codes)
 		}
-	}
-	if !slices.Equal(codes, []int{200, 503, 200}) {
-		t.Errorf("answers %v", codes)
-	}
-	s.arm(t, "errors=404")
-	if w := get(t, s.service, "/profile"); w.Code != http.StatusNotFound || w.Header().Get("Retry-After") != "" {
-		t.Errorf("%d %v", w.Code, w.Header())
-	}
-	// Errors are answered without doing anything else.
-	s.arm(t, "errors=500,sleep=5s")
-	if took, _ := s.ask(t, "/profile", 1); took[0] > 2*time.Second || len(s.book(t).Hits) != 1 {
-		t.Errorf("it took %s: %+v", took[0], s.book(t))
-	}
+		s.arm(t, "errors=404")
+		if w := get(t, s.service, "/profile"); w.Code != http.StatusNotFound || w.Header().Get("Retry-After") != "" {
+			t.Errorf("%d %v", w.Code, w.Header())
+		}
+		// Errors are answered without doing anything else.
+		s.arm(t, "errors=500,sleep=10s")
+		if took, _ := s.ask(t, "/profile", 1); took[0] > 9*time.Second || len(s.book(t).Hits) != 1 {
+			t.Errorf("it took %s: %+v", took[0], s.book(t))
+		}
+	})
 }
 
 // Several knobs befall requests independently, and /profile feels them in its

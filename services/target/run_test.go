@@ -34,7 +34,7 @@ type running struct {
 
 // run starts a target and waits for its line. The environment has no
 // telemetry unless a test sets some before.
-func run(t *testing.T, cfg target.Config, stdin io.Reader) *running {
+func run(t testing.TB, cfg target.Config, stdin io.Reader) *running {
 	t.Helper()
 	cfg.Addr = "127.0.0.1:0"
 	ctx, stop := context.WithCancel(t.Context())
@@ -51,7 +51,7 @@ func run(t *testing.T, cfg target.Config, stdin io.Reader) *running {
 	return r
 }
 
-func (r *running) wait(t *testing.T) {
+func (r *running) wait(t testing.TB) {
 	t.Helper()
 	if err := <-r.ended; err != nil {
 		t.Errorf("run: %v", err)
@@ -77,7 +77,7 @@ func fetch(ctx context.Context, url string, header ...string) (status int, body 
 	return resp.StatusCode, string(data), err
 }
 
-func mustFetch(t *testing.T, url string, header ...string) string {
+func mustFetch(t testing.TB, url string, header ...string) string {
 	t.Helper()
 	status, body, err := fetch(t.Context(), url, header...)
 	if err != nil || status != http.StatusOK {

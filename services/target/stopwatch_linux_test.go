@@ -21,7 +21,8 @@ const (
 	plantedBurn  = 5 * time.Millisecond
 
 	tenth = 100 * time.Microsecond
-	tries = 8 // a busy machine may spoil some
+	tries = 8   // a busy machine may spoil some
+	most  = 200 // and nearly all, when others use all of it
 )
 
 func sleepPlanted() { time.Sleep(plantedSleep) }
@@ -63,7 +64,7 @@ func threadCPU() time.Duration {
 func TestStatesAddUpToTheHandlersStopwatch(t *testing.T) {
 	s, _ := flownServer(t)
 	closest := time.Hour
-	for range tries {
+	for try := 0; try < tries || try < most && closest > tenth; try++ {
 		var inside time.Duration
 		tl, around, err := s.timeline(t.Context(), func(context.Context) {
 			began := time.Now()
@@ -107,7 +108,7 @@ func TestThePlantedStateDominates(t *testing.T) {
 		"burn":  {burnPlanted, func(tl *signal.Timeline) int64 { return *tl.OnCPU }, plantedBurn, ""},
 	} {
 		closest, dominates := time.Hour, false
-		for range tries {
+		for try := 0; try < tries || try < most && (closest > time.Millisecond || !dominates); try++ {
 			tl, _, err := s.timeline(t.Context(), func(context.Context) { c.do() })
 			if err != nil {
 				t.Fatal(err)
@@ -139,7 +140,7 @@ func TestThePlantedStateDominates(t *testing.T) {
 func TestPlantedStatesTogether(t *testing.T) {
 	s, _ := flownServer(t)
 	off := map[string]time.Duration{"sleep": time.Hour, "lock": time.Hour, "burn": time.Hour}
-	for range tries {
+	for try := 0; try < tries || try < most && max(off["sleep"], off["lock"], off["burn"]) > time.Millisecond; try++ {
 		tl, _, err := s.timeline(t.Context(), func(context.Context) { sleepPlanted(); lockPlanted(); burnPlanted() })
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/taillight-load/taillight/services/target/shop"
 )
 
-func get(t *testing.T, h http.Handler, path string, header ...string) *httptest.ResponseRecorder {
+func get(t testing.TB, h http.Handler, path string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
 	for i := 0; i < len(header); i += 2 {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(writerEnv); dir != "" {
 		os.Exit(writeUntilStopped(dir))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(patient{m})
 }
 
 var began = time.Date(2026, 11, 23, 15, 30, 12, 345_678_901, time.UTC)

@@ -84,7 +84,7 @@ func TestAMillionRequests(t *testing.T) {
 	}
 	const (
 		mostMemory = 1 << 30
-		mostTime   = 10 * time.Second
+		mostTime   = 2 * time.Minute // only a hang is a fault on a slow machine
 	)
 	in := million()
 	var out explain.Output

@@ -204,7 +204,7 @@ func start(t *testing.T, opt exporter.Options) *exporter.Exporter {
 
 func shutdown(t *testing.T, e *exporter.Exporter, verdict string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := e.Shutdown(ctx, verdict); err != nil {
 		t.Fatal(err)
@@ -351,11 +351,11 @@ func TestCollectsEverySecond(t *testing.T) {
 	in := newInbox(t)
 	e := start(t, options())
 	users := func() []signal.Latest { return in.store.Latest(names.Users.Name) }
-	for deadline := time.Now().Add(20 * time.Second); len(users()) == 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); len(users()) == 0 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	e.Second(loadgen.Second{Users: 7, Phase: 1})
-	for deadline := time.Now().Add(20 * time.Second); users()[0].Value != 7 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); users()[0].Value != 7 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if got := users(); got[0].Value != 7 {

@@ -24,7 +24,7 @@ import (
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
 
 // service serves h behind the middleware, with the flight recorder on.
 type service struct {
@@ -133,7 +133,7 @@ func balanced(t testing.TB, rec *flight.Recording) {
 const planted = 20 * time.Millisecond
 
 // plantedWaits are handlers that wait for about as long as planted.
-func plantedWaits(t *testing.T) map[string]struct {
+func plantedWaits(t testing.TB) map[string]struct {
 	reason signal.BlockReason
 	do     func()
 	leaf   string // a part of the leaf's name
@@ -201,46 +201,48 @@ func plantedWaits(t *testing.T) map[string]struct {
 // What a handler waits for is what its timeline names, with the code that
 // waits.
 func TestAWaitIsNamed(t *testing.T) {
-	waits := plantedWaits(t)
-	s := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { waits[r.URL.Path].do() }))
-	asked := map[signal.TraceID]string{}
-	const times = 3 // a busy machine may spoil one
-	for path := range waits {
-		for range times {
-			asked[s.ask(t, path)] = path
+	quiet(t, func(t testing.TB) {
+		waits := plantedWaits(t)
+		s := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { waits[r.URL.Path].do() }))
+		asked := map[signal.TraceID]string{}
+		const times = 3 // a busy machine may spoil one
+		for path := range waits {
+			for range times {
+				asked[s.ask(t, path)] = path
+			}
 		}
-	}
-	rec := decode(t, s.snapshot(t))
-	if len(rec.Timelines) != times*len(waits) || rec.CutAtStart != 0 || len(rec.Unfinished) != 0 {
-		t.Fatalf("%d timelines of %d requests, %d and %d cut", len(rec.Timelines), times*len(waits), rec.CutAtStart, len(rec.Unfinished))
-	}
-	best := map[string]signal.Timeline{}
-	for _, tl := range rec.Timelines {
-		path := asked[tl.TraceID]
-		if path == "" {
-			t.Fatalf("trace id %s was never sent", tl.TraceID)
+		rec := decode(t, s.snapshot(t))
+		if len(rec.Timelines) != times*len(waits) || rec.CutAtStart != 0 || len(rec.Unfinished) != 0 {
+			t.Fatalf("%d timelines of %d requests, %d and %d cut", len(rec.Timelines), times*len(waits), rec.CutAtStart, len(rec.Unfinished))
 		}
-		if b, ok := best[path]; !ok || tl.Blocked.Of(waits[path].reason) > b.Blocked.Of(waits[path].reason) {
-			best[path] = tl
+		best := map[string]signal.Timeline{}
+		for _, tl := range rec.Timelines {
+			path := asked[tl.TraceID]
+			if path == "" {
+				t.Fatalf("trace id %s was never sent", tl.TraceID)
+			}
+			if b, ok := best[path]; !ok || tl.Blocked.Of(waits[path].reason) > b.Blocked.Of(waits[path].reason) {
+				best[path] = tl
+			}
 		}
-	}
-	for path, want := range waits {
-		tl := best[path]
-		if got := tl.Blocked.Of(want.reason); got < int64(planted*8/10) || got*2 < tl.States()-tl.Runnable {
-			t.Errorf("%s: %d ns of %d are %s: %+v", path, got, tl.Total, want.reason, tl)
+		for path, want := range waits {
+			tl := best[path]
+			if got := tl.Blocked.Of(want.reason); got < int64(planted*8/10) || got*2 < tl.States()-tl.Runnable {
+				t.Errorf("%s: %d ns of %d are %s: %+v", path, got, tl.Total, want.reason, tl)
+			}
+			if len(tl.Blocks) == 0 {
+				continue
+			}
+			top := tl.Blocks[0]
+			if len(top.Stack) == 0 || top.Reason != want.reason || !slices.ContainsFunc(top.Stack, func(f signal.Call) bool { return strings.Contains(f.Func, want.leaf) }) ||
+				!strings.Contains(top.Site().Func, "flight_test") {
+				t.Errorf("%s: waits at %s, %+v", path, top.Site(), top)
+			}
 		}
-		if len(tl.Blocks) == 0 {
-			continue
+		if began := time.Since(rec.Began); began < 0 || began > time.Minute || rec.Length <= 0 || rec.Events == 0 {
+			t.Errorf("began %s ago, %s long, %d events", began, rec.Length, rec.Events)
 		}
-		top := tl.Blocks[0]
-		if len(top.Stack) == 0 || top.Reason != want.reason || !slices.ContainsFunc(top.Stack, func(f signal.Call) bool { return strings.Contains(f.Func, want.leaf) }) ||
-			!strings.Contains(top.Site().Func, "flight_test") {
-			t.Errorf("%s: waits at %s, %+v", path, top.Site(), top)
-		}
-	}
-	if began := time.Since(rec.Began); began < 0 || began > time.Minute || rec.Length <= 0 || rec.Events == 0 {
-		t.Errorf("began %s ago, %s long, %d events", began, rec.Length, rec.Events)
-	}
+	})
 }
 
 // burnt keeps the compiler from finding that burn does nothing.
@@ -256,37 +258,39 @@ func burn(d time.Duration) {
 // CPU samples fall on the request that burns, on the goroutine that it starts
 // as well, and say where.
 func TestWorkIsRunningAndSampled(t *testing.T) {
-	s := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/idle" {
-			return
+	quiet(t, func(t testing.TB) {
+		s := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/idle" {
+				return
+			}
+			var wg sync.WaitGroup
+			wg.Go(func() { burn(150 * time.Millisecond) })
+			burn(150 * time.Millisecond)
+			wg.Wait()
+		}))
+		if err := pprof.StartCPUProfile(io.Discard); err != nil {
+			t.Fatal(err)
 		}
-		var wg sync.WaitGroup
-		wg.Go(func() { burn(150 * time.Millisecond) })
-		burn(150 * time.Millisecond)
-		wg.Wait()
-	}))
-	if err := pprof.StartCPUProfile(io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	idle, busy := s.ask(t, "/idle"), s.ask(t, "/burn")
-	pprof.StopCPUProfile()
-	rec := decode(t, s.snapshot(t))
-	if len(rec.Timelines) != 2 || rec.Timelines[0].TraceID != idle || rec.Timelines[1].TraceID != busy {
-		t.Fatalf("timelines %+v", rec.Timelines)
-	}
-	tl := rec.Timelines[1]
-	if work := tl.Running + tl.Runnable + tl.Blocked.Sync; work*10 < tl.Total*8 || tl.Running == 0 {
-		t.Errorf("work is %d of %d: %+v", work, tl.Total, tl)
-	}
-	burning := 0
-	for _, c := range tl.Samples {
-		if slices.ContainsFunc(c.Stack, func(f signal.Call) bool { return strings.HasSuffix(f.Func, "flight_test.burn") }) {
-			burning += c.Count
+		idle, busy := s.ask(t, "/idle"), s.ask(t, "/burn")
+		pprof.StopCPUProfile()
+		rec := decode(t, s.snapshot(t))
+		if len(rec.Timelines) != 2 || rec.Timelines[0].TraceID != idle || rec.Timelines[1].TraceID != busy {
+			t.Fatalf("timelines %+v", rec.Timelines)
 		}
-	}
-	if burning == 0 || tl.CPUSamples() != rec.Attached-rec.Timelines[0].CPUSamples() || rec.Attached > rec.Samples {
-		t.Errorf("%d samples burn, %d of %d attached, on the request %d", burning, rec.Attached, rec.Samples, tl.CPUSamples())
-	}
+		tl := rec.Timelines[1]
+		if work := tl.Running + tl.Runnable + tl.Blocked.Sync; work*10 < tl.Total*8 || tl.Running == 0 {
+			t.Errorf("work is %d of %d: %+v", work, tl.Total, tl)
+		}
+		burning := 0
+		for _, c := range tl.Samples {
+			if slices.ContainsFunc(c.Stack, func(f signal.Call) bool { return strings.HasSuffix(f.Func, "flight_test.burn") }) {
+				burning += c.Count
+			}
+		}
+		if burning == 0 || tl.CPUSamples() != rec.Attached-rec.Timelines[0].CPUSamples() || rec.Attached > rec.Samples {
+			t.Errorf("%d samples burn, %d of %d attached, on the request %d", burning, rec.Attached, rec.Samples, tl.CPUSamples())
+		}
+	})
 }
 
 // Two middlewares on one request, as on a mux and on one of its handlers, make
@@ -302,31 +306,33 @@ func TestMiddlewareTwice(t *testing.T) {
 
 // A request that has not ended is not among the others, and is not lost.
 func TestARequestUnderWayIsCut(t *testing.T) {
-	entered, leave := make(chan struct{}), make(chan struct{})
-	s := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(entered); <-leave }))
-	id := signal.TraceID{7}
-	var wg sync.WaitGroup
-	wg.Go(func() { s.send(t, "/", id) })
-	<-entered
-	rec := decode(t, s.snapshot(t))
-	for range 200 { // until it waits
-		if len(rec.Unfinished) == 1 && rec.Unfinished[0].Blocked.Chan > 0 {
-			break
+	quiet(t, func(t testing.TB) {
+		entered, leave := make(chan struct{}), make(chan struct{})
+		s := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(entered); <-leave }))
+		id := signal.TraceID{7}
+		var wg sync.WaitGroup
+		wg.Go(func() { s.send(t, "/", id) })
+		<-entered
+		rec := decode(t, s.snapshot(t))
+		for range 1000 { // until it waits
+			if len(rec.Unfinished) == 1 && rec.Unfinished[0].Blocked.Chan > 0 {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+			rec = decode(t, s.snapshot(t))
 		}
-		time.Sleep(5 * time.Millisecond)
-		rec = decode(t, s.snapshot(t))
-	}
-	close(leave)
-	wg.Wait()
-	if len(rec.Timelines) != 0 || len(rec.Unfinished) != 1 {
-		t.Fatalf("%d timelines, %d unfinished", len(rec.Timelines), len(rec.Unfinished))
-	}
-	if tl := rec.Unfinished[0]; !tl.Cut || tl.TraceID != id || tl.Blocked.Chan == 0 {
-		t.Errorf("%+v", tl)
-	}
-	if rec := decode(t, s.snapshot(t)); len(rec.Timelines) != 1 || rec.Timelines[0].Cut {
-		t.Errorf("after its end: %+v", rec)
-	}
+		close(leave)
+		wg.Wait()
+		if len(rec.Timelines) != 0 || len(rec.Unfinished) != 1 {
+			t.Fatalf("%d timelines, %d unfinished", len(rec.Timelines), len(rec.Unfinished))
+		}
+		if tl := rec.Unfinished[0]; !tl.Cut || tl.TraceID != id || tl.Blocked.Chan == 0 {
+			t.Errorf("%+v", tl)
+		}
+		if rec := decode(t, s.snapshot(t)); len(rec.Timelines) != 1 || rec.Timelines[0].Cut {
+			t.Errorf("after its end: %+v", rec)
+		}
+	})
 }
 
 // Of a request that was under way when the window begins only its end shows:
@@ -335,11 +341,13 @@ func TestARequestOlderThanTheWindowIsCounted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as the window")
 	}
-	s := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(5500 * time.Millisecond) }))
-	s.ask(t, "/")
-	if rec := decode(t, s.snapshot(t)); len(rec.Timelines) != 0 || rec.CutAtStart != 1 {
-		t.Errorf("%d timelines, %d cut at the start of %s", len(rec.Timelines), rec.CutAtStart, rec.Length)
-	}
+	quiet(t, func(t testing.TB) {
+		s := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(5500 * time.Millisecond) }))
+		s.ask(t, "/")
+		if rec := decode(t, s.snapshot(t)); len(rec.Timelines) != 0 || rec.CutAtStart != 1 {
+			t.Errorf("%d timelines, %d cut at the start of %s", len(rec.Timelines), rec.CutAtStart, rec.Length)
+		}
+	})
 }
 
 // Many requests at once, of every kind, keep their accounts apart.

@@ -40,7 +40,7 @@ func work(t testing.TB, d time.Duration) {
 }
 
 // beside computes on one CPU until stop is called. It returns once it does.
-func beside(t *testing.T, cpu *unix.CPUSet) (stop func()) {
+func beside(t testing.TB, cpu *unix.CPUSet) (stop func()) {
 	t.Helper()
 	var over atomic.Bool
 	var wg sync.WaitGroup
@@ -60,7 +60,7 @@ func beside(t *testing.T, cpu *unix.CPUSet) (stop func()) {
 }
 
 // firstCPU is one CPU of those that may be used.
-func firstCPU(t *testing.T) (one, all *unix.CPUSet) {
+func firstCPU(t testing.TB) (one, all *unix.CPUSet) {
 	t.Helper()
 	one, all = &unix.CPUSet{}, &unix.CPUSet{}
 	if err := unix.SchedGetaffinity(0, all); err != nil {
@@ -79,39 +79,41 @@ func firstCPU(t *testing.T) (one, all *unix.CPUSet) {
 // A thread that shares its CPU with another runs for the Go scheduler while it
 // does not for the kernel: the thread's clock tells the two apart.
 func TestDescheduledIsRunningWithoutACPU(t *testing.T) {
-	t.Setenv(names.EnvThreadClock, "1")
-	const burnt = 40 * time.Millisecond
-	one, all := firstCPU(t)
-	s := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		defer beside(t, one)()
-		if err := unix.SchedSetaffinity(0, one); err != nil {
-			t.Error(err)
+	quiet(t, func(t testing.TB) {
+		t.Setenv(names.EnvThreadClock, "1")
+		const burnt = 40 * time.Millisecond
+		one, all := firstCPU(t)
+		s := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			defer beside(t, one)()
+			if err := unix.SchedSetaffinity(0, one); err != nil {
+				t.Error(err)
+			}
+			work(t, burnt)
+			if err := unix.SchedSetaffinity(0, all); err != nil {
+				t.Error(err)
+			}
+		}))
+		var most int64
+		for range 5 {
+			s.ask(t, "/")
 		}
-		work(t, burnt)
-		if err := unix.SchedSetaffinity(0, all); err != nil {
-			t.Error(err)
+		rec := decode(t, s.snapshot(t))
+		for _, tl := range rec.Timelines {
+			without, measured := tl.Descheduled()
+			if !measured || without != max(0, tl.Running-*tl.OnCPU) {
+				t.Fatalf("%+v", tl)
+			}
+			if on := *tl.OnCPU; on < int64(burnt) || on > int64(burnt*5/4) {
+				t.Errorf("%d ns on a CPU, the thread's own clock says %s", on, burnt)
+			}
+			most = max(most, without)
 		}
-	}))
-	var most int64
-	for range 5 {
-		s.ask(t, "/")
-	}
-	rec := decode(t, s.snapshot(t))
-	for _, tl := range rec.Timelines {
-		without, measured := tl.Descheduled()
-		if !measured || without != max(0, tl.Running-*tl.OnCPU) {
-			t.Fatalf("%+v", tl)
+		// As long as the burning in theory; on a busy machine the neighbour may
+		// come to its turn late.
+		if len(rec.Timelines) != 5 || most < int64(burnt)/2 {
+			t.Errorf("%d requests, descheduled for %d ns at most while they burnt %s beside somebody else", len(rec.Timelines), most, burnt)
 		}
-		if on := *tl.OnCPU; on < int64(burnt) || on > int64(burnt*5/4) {
-			t.Errorf("%d ns on a CPU, the thread's own clock says %s", on, burnt)
-		}
-		most = max(most, without)
-	}
-	// As long as the burning in theory; on a busy machine the neighbour may
-	// come to its turn late.
-	if len(rec.Timelines) != 5 || most < int64(burnt)/2 {
-		t.Errorf("%d requests, descheduled for %d ns at most while they burnt %s beside somebody else", len(rec.Timelines), most, burnt)
-	}
+	})
 }
 
 // Only the share of requests that was asked for is bound to a thread.

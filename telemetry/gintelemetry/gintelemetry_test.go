@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.ReleaseMode)
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(patient{m})
 }
 
 // collector keeps the spans that it is sent and takes profiles without a look.

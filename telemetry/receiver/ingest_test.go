@@ -119,7 +119,7 @@ func TestIngestFromProfiler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); rc.Stats().Profiles < 3 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); rc.Stats().Profiles < 3 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if err := profiler.Stop(); err != nil {

@@ -24,7 +24,7 @@ const (
 	jsonType     = "application/json"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
 
 // inbox collects what a receiver hands on.
 type inbox struct {

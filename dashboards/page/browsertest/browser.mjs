@@ -12,15 +12,34 @@ const flags = [
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ];
 
+/** How long anything may take, in ms: it only tells a hang from an end, on a machine that is slow and that others use. */
+export const patience = 180_000;
+
+/** Calls check until it throws no more, and returns what it returns. */
+export async function eventually(check) {
+  for (const end = Date.now() + patience; ;) {
+    try {
+      return await check();
+    } catch (e) {
+      if (Date.now() > end) throw e;
+    }
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+}
+
 /** Starts Chromium, runs use(browser), and ends it. */
 export async function withBrowser(use) {
   const dir = await mkdtemp(path.join(tmpdir(), 'taillight-page-'));
   const executablePath = process.env.CHROMIUM || '/usr/bin/chromium';
-  const context = (options) => chromium.launchPersistentContext(path.join(dir, String(Math.random()).slice(2)), { executablePath, headless: true, args: flags, ...options });
+  const context = async (options) => {
+    const ctx = await chromium.launchPersistentContext(path.join(dir, String(Math.random()).slice(2)), { executablePath, headless: true, args: flags, timeout: patience, ...options });
+    ctx.setDefaultTimeout(patience);
+    return ctx;
+  };
   try {
     return await use(context);
   } finally {
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 40, retryDelay: 250 }); // who wrote there may still be ending
   }
 }
 
@@ -50,7 +69,7 @@ async function withPage(context, url, { width, height, scheme, script = true }, 
     if (before) await page.addInitScript(before);
     const began = Date.now();
     await page.goto(url);
-    if (script) await page.waitForSelector('html[data-ready]', { timeout: 20000 });
+    if (script) await page.waitForSelector('html[data-ready]', { timeout: patience });
     await use(page, Date.now() - began);
   } finally {
     await ctx.close();

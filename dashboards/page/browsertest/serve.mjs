@@ -11,7 +11,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { withBrowser } from './browser.mjs';
+import { eventually, patience, withBrowser } from './browser.mjs';
 
 const [taillight, pictures] = process.argv.slice(2);
 if (!taillight) {
@@ -21,7 +21,6 @@ if (!taillight) {
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const hostile = '</script><script>window.injected=1</script>"\'><img src=x onerror=window.injected=2>';
 const views = [['light', 1280, 900], ['dark', 1280, 900], ['light', 390, 844], ['dark', 390, 844]];
-const patience = 60_000; // ms; only tells a hang from an end
 
 /** Runs use(url, runs) beside a serve, and ends it. */
 async function withServe(use) {
@@ -41,7 +40,7 @@ async function withServe(use) {
   } finally {
     child.kill('SIGINT');
     await gone;
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 40, retryDelay: 250 }); // who wrote there may still be ending
   }
 }
 
@@ -106,43 +105,42 @@ async function start(page, test, load) {
   await page.waitForSelector('.hero.running', { timeout: patience });
 }
 
-/** When a run first told of so many users, in seconds of its own clock. */
-async function firstSecond(url, id, users) {
+/** Which of the seconds that ended after a moment of the run's own clock was the first to tell of so many users: 0 is that of the moment itself. */
+async function firstSecond(url, id, users, after) {
   const stream = (await fetch(`${url}/api/runs/${id}/events`)).body.pipeThrough(new TextDecoderStream());
   let text = '';
   for await (const part of stream) {
     text += part;
-    for (const [, data] of text.matchAll(/^event: progress\ndata: (.*)\n\n/gm)) {
-      const p = JSON.parse(data);
-      if (p.Users === users) return p.Elapsed / 1e9;
-    }
+    const told = [...text.matchAll(/^event: progress\ndata: (.*)\n\n/gm)].map(([, data]) => JSON.parse(data)).filter((p) => p.Elapsed / 1e9 > after);
+    const at = told.findIndex((p) => p.Users === users);
+    if (at >= 0) return at;
   }
   throw new Error(`the run never told of ${users} users`);
 }
 
-/** Changes users from 10 to 40 while a stress test runs: the load follows within 2 s of the run's own clock. */
+/** Changes users from 5 to 20 while a stress test runs: the load follows in the second of the change or in the next one, however long the machine makes them. */
 async function change(page, url) {
-  await start(page, 'stress', { users: '10', spawn_rate: '0', run_time: '5m' });
-  await figureIs(page, 'users', '10');
+  await start(page, 'stress', { users: '5', spawn_rate: '0', run_time: '30m' });
+  await figureIs(page, 'users', '5');
   await page.waitForFunction(() => parseFloat(document.querySelector('[data-figure="elapsed"] dd').textContent) >= 6, null, { timeout: patience });
   const before = parseFloat(await figure(page, 'rate').innerText());
   await page.reload();
   await page.waitForSelector('html[data-ready]');
-  await figureIs(page, 'users', '10');
+  await figureIs(page, 'users', '5');
   assert.ok(parseFloat(await figure(page, 'elapsed').innerText()) >= 6, 'a reload lost the seconds so far');
-  assert.equal(await page.inputValue('#new-users'), '10');
-  await page.fill('#new-users', '40');
+  assert.equal(await page.inputValue('#new-users'), '5');
+  await page.fill('#new-users', '20');
   await page.getByRole('button', { name: 'Change the load' }).click();
-  await figureIs(page, 'users', '40');
+  await figureIs(page, 'users', '20');
   await page.waitForSelector('.running .note:not(:empty)');
-  assert.match(await page.locator('.running .note').innerText(), /40\susers at once from/);
+  assert.match(await page.locator('.running .note').innerText(), /20\susers at once from/);
   const { running } = await (await fetch(url + '/api/tests')).json();
   const state = await (await fetch(`${url}/api/runs/${running}`)).json();
-  const late = await firstSecond(url, running, 40) - state.changes[0].at_s;
-  assert.ok(late <= 2, `the load followed after ${late} s`);
+  const late = await firstSecond(url, running, 20, state.changes[0].at_s);
+  assert.ok(late <= 1, `the load followed ${late} seconds after that of the change`);
   await page.waitForFunction((r) => parseFloat(document.querySelector('[data-figure="rate"] dd').textContent) > 2 * r, before, { timeout: patience });
   await look(page, 'running');
-  return `10 to 40 users: there ${late.toFixed(2)} s after the change, by the run's clock`;
+  return `5 to 20 users: there in the ${late ? 'second after that' : 'second'} of the change`;
 }
 
 async function stop(page) {
@@ -279,8 +277,11 @@ await withServe((url, runs) => withBrowser(async (context) => {
     await start(page, 'smoke', {});
     await ended(page);
     await page.getByRole('button', { name: 'Start another test' }).click();
-    const b = await page.locator('.past tbody tr').first().getAttribute('data-run');
-    assert.notEqual(a, b);
+    const b = await eventually(async () => {
+      const newest = await page.locator('.past tbody tr').first().getAttribute('data-run');
+      assert.notEqual(newest, a);
+      return newest;
+    });
     await files(page);
     said.push(await compare(page, url, a, b));
     await table(page, runs);

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -96,12 +97,18 @@ func start(t *testing.T, prometheus, taillight string) (d doors, stop func()) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	// Below the ports that the kernel gives to connections: one of those may be
+	// somebody's before it is listened on.
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 func portOf(address string) string {
@@ -110,13 +117,13 @@ func portOf(address string) string {
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for range 600 {
+	const patience = 3 * time.Minute // tells a hang from an end on a slow machine, too
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if done() {
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatalf("waited 30 s for %s", what)
+	t.Fatalf("waited %s for %s", patience, what)
 }
 
 // send posts n requests of one point each, and fails the test for each that is

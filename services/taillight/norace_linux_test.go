@@ -1,8 +1,0 @@
-//go:build !race
-
-package main
-
-import "time"
-
-// orphansEnd is how long after a run's death its processes are gone.
-const orphansEnd = time.Second
