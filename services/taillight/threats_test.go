@@ -4,10 +4,7 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,7 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
@@ -96,6 +95,15 @@ func TestThreatDNSRebinding(t *testing.T) {
 			t.Errorf("host %q, which is allowed: %d", host, w.Code)
 		}
 	}
+	// To listen everywhere is no name.
+	for _, web := range []string{"0.0.0.0:8089", "[::]:8089", ":8089"} {
+		r.o.allowHosts, r.o.web = nil, web
+		for _, host := range []string{"0.0.0.0:8089", "[::]:8089", ""} {
+			if w := get(runsPage(r, "s3cret"), names.PathRuns, named(host)); w.Code != http.StatusMisdirectedRequest {
+				t.Errorf("host %q of a serve on %s: %d", host, web, w.Code)
+			}
+		}
+	}
 	// A name that is allowed makes nobody somebody on this machine.
 	if w := post(h, names.PathRuns, goodOrder(t, ""), named("load.example")); w.Code != http.StatusForbidden {
 		t.Errorf("an order under an allowed name: %d", w.Code)
@@ -150,6 +158,26 @@ func TestThreatStartFromElsewhere(t *testing.T) {
 		w := get(c.h, "/api/tests", from(c.from))
 		if err := json.Unmarshal(w.Body.Bytes(), &o); err != nil || o.MayStart != (c.want == 200) || o.Running != busyRun || len(o.Tests) != 6 {
 			t.Errorf("from %s: %v %s", c.from, err, w.Body)
+		}
+	}
+	open := runsPage(r, "")
+	for _, c := range []struct {
+		h              http.Handler
+		from, name, is string
+		want           int
+	}{
+		{h, "127.0.0.1", "Forwarded", "for=8.8.8.8", 403},
+		{h, "127.0.0.1", "X-Forwarded-For", "8.8.8.8", 403},
+		{h, "127.0.0.1", "X-Real-Ip", "8.8.8.8", 403},
+		{h, "127.0.0.1", "Via", "1.1 proxy", 403},
+		{h, "8.8.8.8", "Authorization", "Bearer s3cret", 200},
+		{h, "8.8.8.8", "Authorization", "Bearer other", 403},
+		{h, "127.0.0.1", "Authorization", "Bearer other", 403},
+		{open, "8.8.8.8", "Authorization", "Bearer ", 403},
+	} {
+		w := post(c.h, names.PathRuns+"/"+busyRun+"/stop", []byte("{}"), func(q *http.Request) { from(c.from)(q); q.Header.Set(c.name, c.is) })
+		if w.Code != c.want {
+			t.Errorf("from %s with %s %s: %d, want %d", c.from, c.name, c.is, w.Code, c.want)
 		}
 	}
 }
@@ -211,7 +239,7 @@ func TestThreatServerSideRequestForgery(t *testing.T) {
 // Whatever name leads there: the address that is dialled counts.
 func TestThreatMetadataOfTheCloud(t *testing.T) {
 	for a, refused := range map[string]bool{
-		"169.254.169.254": true, "::ffff:169.254.169.254": true, "fe80::1": true, "fe80::1%eth0": true, "127.0.0.1": false, "10.0.0.1": false, "::1": false,
+		"169.254.169.254": true, "::ffff:169.254.169.254": true, "fe80::1": true, "fe80::1%eth0": true, "ff02::1": true, "fd00:ec2::254": true, "fd00:ec2::253": false, "127.0.0.1": false, "10.0.0.1": false, "::1": false,
 	} {
 		if err := refuseLinkLocal(netip.AddrPortFrom(netip.MustParseAddr(a), 80)); (err != nil) != refused {
 			t.Errorf("%s: %v", a, err)
@@ -252,10 +280,26 @@ func TestThreatLoadAsAWeapon(t *testing.T) {
 		`{"users":5}`:                                              400,
 		`{"test":"stress","plan":{"phases":[{"name":"x"}]}}`:       400,
 		`{"test":"stress","user":5}`:                               400,
+		`{"test":"stress"` + strings.Repeat(" ", maxOrder) + `}`:   400,
 	} {
 		w := post(h, names.PathRuns, []byte(body), nil)
 		if w.Code != want || strings.Contains(w.Body.String(), "--users") {
-			t.Errorf("%s: %d, want %d: %s", body, w.Code, want, w.Body)
+			t.Errorf("%.60s: %d, want %d: %s", body, w.Code, want, w.Body)
+		}
+	}
+	for name, change := range map[string]func(*loadgen.Plan){
+		"max_in_flight":  func(p *loadgen.Plan) { p.MaxInFlight = loadgen.DefaultMaxInFlight + 1 },
+		"--max-run-time": func(p *loadgen.Plan) { p.Drain = 2 * time.Minute },
+	} {
+		p := fixedPlan()
+		p.Target, p.MaxInFlight = "", 0
+		change(&p)
+		body, err := json.Marshal(order{Plan: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := post(h, names.PathRuns, body, nil); w.Code != 400 || !strings.Contains(w.Body.String(), name) {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
 	}
 	p := fixedPlan()
@@ -276,6 +320,12 @@ func TestThreatLoadAsAWeapon(t *testing.T) {
 	} {
 		if w := post(h, load, []byte(body), nil); w.Code != want {
 			t.Errorf("%.60s: %d, want %d: %s", body, w.Code, want, w.Body)
+		}
+	}
+	r.jobs[0].plan.Journeys = p.Journeys // one of them brings 50 users of its own
+	for body, want := range map[string]int{`{"users":51}`: 400, `{"users":50}`: 409} {
+		if w := post(h, load, []byte(body), nil); w.Code != want {
+			t.Errorf("%s beside the users of journeys: %d, want %d: %s", body, w.Code, want, w.Body)
 		}
 	}
 	if w := post(h, names.PathRuns+"/nobody/load", []byte(`{"users":1}`), nil); w.Code != 404 {
@@ -384,34 +434,91 @@ func TestThreatPathTraversal(t *testing.T) {
 	}
 }
 
-// A client that sends no request, or one without an end, is left alone.
-func TestThreatSlowAndLargeRequests(t *testing.T) {
-	_, h, _ := storedServe(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// local is the server's end of a connection from this machine.
+type local struct{ net.Conn }
+
+// RemoteAddr implements net.Conn.
+func (local) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 50000} }
+
+// piped is a listener whose connections have no buffers: what one end does not
+// read, the other cannot write.
+type piped struct {
+	conns chan net.Conn
+	once  sync.Once
+}
+
+// Accept implements net.Listener.
+func (p *piped) Accept() (net.Conn, error) {
+	c, ok := <-p.conns
+	if !ok {
+		return nil, net.ErrClosed
 	}
-	srv := newServer(h)
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
-	defer func() {
-		_ = srv.Shutdown(context.Background())
-		<-ended
-	}()
-	for name, c := range map[string]struct{ send, want string }{
-		"half a request": {"GET /api/runs HTTP/1.1\r\nHost: 127", ""},
-		"a large head":   {"GET /api/runs HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", "431"},
+	return local{c}, nil
+}
+
+// Close implements net.Listener.
+func (p *piped) Close() error {
+	p.once.Do(func() { close(p.conns) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (p *piped) Addr() net.Addr { return local{}.RemoteAddr() }
+
+// A client that sends no request or one without an end, that takes no answer or
+// keeps its connection for nothing, is left alone after a time that is known.
+func TestThreatSlowAndLargeRequests(t *testing.T) {
+	const whole = "GET /api/tests HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+	for name, c := range map[string]struct {
+		send  string
+		takes bool          // the answer, before the connection is waited for
+		deaf  time.Duration // before anything is read
+		after time.Duration // when the connection must have ended, after the answer if that is taken
+		line  string        // that it must have said
+	}{
+		"half a head":    {"GET /api/tests HTTP/1.1\r\nHost: 127", false, 0, 2 * time.Second, ""},
+		"half a body":    {"POST /api/runs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", false, 0, 10 * time.Second, "HTTP/1.1 400 Bad Request\r\n"},
+		"no reader":      {whole, false, 31 * time.Second, 31 * time.Second, ""},
+		"an idle client": {whole, true, 0, time.Minute, ""},
+		"a large head":   {"GET /api/tests HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", false, 0, 500 * time.Millisecond, "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
 	} {
-		conn, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = conn.SetDeadline(time.Now().Add(time.Minute)) // tells a hang
-		_, _ = fmt.Fprint(conn, c.send)
-		line, err := bufio.NewReader(conn).ReadString('\n')
-		if ok := c.want == "" && line == "" || c.want != "" && strings.Contains(line, c.want); !ok || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s: %q %v", name, line, err)
-		}
-		_ = conn.Close()
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, h, _ := storedServe(t)
+				l := &piped{conns: make(chan net.Conn)}
+				srv := newServer(h)
+				var owned sync.WaitGroup
+				owned.Go(func() { _ = srv.Serve(l) })
+				conn, far := net.Pipe()
+				defer func() {
+					_ = conn.Close()
+					_ = srv.Close()
+					owned.Wait()
+				}()
+				began := time.Now()
+				_ = conn.SetDeadline(began.Add(time.Hour)) // tells a connection that never ends
+				l.conns <- far
+				owned.Go(func() { _, _ = io.WriteString(conn, c.send) })
+				time.Sleep(c.deaf)
+				from := bufio.NewReader(conn)
+				if c.takes {
+					w, err := http.ReadResponse(from, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, _ = io.Copy(io.Discard, w.Body)
+					_ = w.Body.Close()
+					began = time.Now()
+				}
+				said, err := io.ReadAll(from)
+				line, _, _ := strings.Cut(string(said), "\n")
+				if c.line != "" {
+					line += "\n"
+				}
+				if took := time.Since(began); err != nil || line != c.line || took > c.after+time.Second || took < c.after {
+					t.Errorf("ended after %s with %q, %v; want %q after %s", took, line, err, c.line, c.after)
+				}
+			})
+		})
 	}
 }
