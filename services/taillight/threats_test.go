@@ -220,6 +220,7 @@ func TestThreatServerSideRequestForgery(t *testing.T) {
 		"metadata":               {to("http://169.254.169.254"), 400},
 		"another port":           {to("http://shop.example:22"), 400},
 		"another scheme":         {to("https://shop.example:8000"), 400},
+		"a user at its own":      {to("http://user:pw@shop.example:8000"), 400},
 		"a user in it":           {to("http://shop.example:8000@evil.example"), 400},
 		"a form's other":         {[]byte(`{"test":"smoke","host":"http://evil.example"}`), 400},
 		"connect_to":             {way(func(p *loadgen.Plan) { p.Transport.ConnectTo = map[string]string{":": "169.254.169.254:80"} }), 400},
