@@ -6,12 +6,11 @@
 // runs another and compares the two. It fails on anything that the page must
 // not do, and writes pictures of it.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { withBrowser } from './browser.mjs';
+import { withServe } from './served.mjs';
 
 const [taillight, pictures] = process.argv.slice(2);
 if (!taillight) {
@@ -22,28 +21,6 @@ const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.
 const hostile = '</script><script>window.injected=1</script>"\'><img src=x onerror=window.injected=2>';
 const views = [['light', 1280, 900], ['dark', 1280, 900], ['light', 390, 844], ['dark', 390, 844]];
 const patience = 60_000; // ms; only tells a hang from an end
-
-/** Runs use(url, runs) beside a serve, and ends it. */
-async function withServe(use) {
-  const dir = await mkdtemp(path.join(tmpdir(), 'taillight-serve-'));
-  const env = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(TAILLIGHT|OTEL|PYROSCOPE)_/.test(k)));
-  const any = '127.0.0.1:0';
-  const child = spawn(taillight, ['serve', '--web', any, '--otlp', any, '--otlp-grpc', any, '--profiles', any, '--runs', path.join(dir, 'runs')], { cwd: dir, env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const gone = new Promise((resolve) => { child.once('exit', resolve); });
-  try {
-    let said = '';
-    const url = await new Promise((resolve, reject) => {
-      child.stdout.on('data', (text) => { said += text; const m = /^page\s+(http:\S+)/m.exec(said); if (m) resolve(m[1]); });
-      child.once('error', reject);
-      gone.then(() => reject(new Error('serve ended: ' + said)));
-    });
-    await use(url, path.join(dir, 'runs'));
-  } finally {
-    child.kill('SIGINT');
-    await gone;
-    await rm(dir, { recursive: true, force: true });
-  }
-}
 
 /** Everything that a page of this server should not have done. */
 function watch(page, url, faults) {
@@ -246,7 +223,7 @@ async function table(page, runs) {
   await page.selectOption('#of-verdict', '');
 }
 
-await withServe((url, runs) => withBrowser(async (context) => {
+await withServe(taillight, (url, runs) => withBrowser(async (context) => {
   const ctx = await context({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', acceptDownloads: true });
   const faults = [], said = [];
   try {
