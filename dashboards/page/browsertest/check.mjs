@@ -425,11 +425,11 @@ await withBrowser(async (context) => {
       await shoot(page, view, '-top', {});
       await accessible(page);
       if (view.width > 2000) return;
-      said.push(await sorted(page), await exported(page));
-      await printed(page, view);
       said.push(await capacity(page), await slow(page), await evidence(page), await places(page));
       await page.mouse.move(0, 0);
       said.push(await flame(page), await difference(page), await slowCPU(page), await heat(page));
+      said.push(await sorted(page), await exported(page));
+      await printed(page, view); // last: it lays the page out anew, twice
     });
     assert.deepEqual(faults, [], `${view.width} px, ${view.scheme}`);
     console.log(`ok ${view.width} px ${view.scheme}: ${said.join('; ')}`);
