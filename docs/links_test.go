@@ -49,6 +49,39 @@ func TestDocumentsAreFound(t *testing.T) {
 	}
 }
 
+// mostOfAPicture is what a reader loads with a document, in bytes; picture.mjs
+// holds to it, too.
+const mostOfAPicture = 250_000
+
+// TestPictures asks that every picture is shown by a document and is no larger
+// than a reader should have to load.
+func TestPictures(t *testing.T) {
+	shown := map[string]bool{}
+	for _, d := range documents(t) {
+		for _, l := range d.lines {
+			for _, target := range l.links() {
+				shown[path.Join(path.Dir(d.path), target)] = true
+			}
+		}
+	}
+	pictures, err := os.ReadDir(filepath.Join(root, "docs", "pictures"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pictures) == 0 {
+		t.Error("docs/pictures holds none")
+	}
+	for _, p := range pictures {
+		info, err := p.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name := path.Join("docs/pictures", p.Name()); !shown[name] || info.Size() > mostOfAPicture {
+			t.Errorf("%s: shown %t, %d bytes of at most %d", name, shown[name], info.Size(), mostOfAPicture)
+		}
+	}
+}
+
 // TestScriptRuns asks for the mode that lets CI's script be started by its name.
 func TestScriptRuns(t *testing.T) {
 	info, err := os.Stat(filepath.Join(root, ".ci", "run"))

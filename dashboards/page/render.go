@@ -29,7 +29,7 @@ func scripts() []string {
 }
 
 func styles() []string {
-	return []string{"vendor/uplot.css", "page.css", "parts.css", "slow.css"}
+	return []string{"vendor/uplot.css", "page.css", "parts.css", "slow.css", "print.css"}
 }
 
 // liveScripts and liveStyles are what a page that follows a run has besides,

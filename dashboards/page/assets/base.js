@@ -189,6 +189,17 @@ window.Taillight = window.Taillight || /** @type {Taillight} */ ({});
   };
 
   dark.addEventListener('change', () => mode());
-  window.addEventListener('beforeprint', () => mode(true));
-  window.addEventListener('afterprint', () => mode());
+
+  // Paper cannot be unfolded: what findings and warnings hide is printed.
+  let unfolded = [];
+
+  window.addEventListener('beforeprint', () => {
+    mode(true);
+    unfolded = /** @type {HTMLDetailsElement[]} */ ([...document.querySelectorAll('.finding details:not([open]), details.more:not([open])')]);
+    unfolded.forEach((d) => { d.open = true; });
+  });
+  window.addEventListener('afterprint', () => {
+    unfolded.forEach((d) => { d.open = false; });
+    mode();
+  });
 })(window.Taillight);

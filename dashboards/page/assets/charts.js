@@ -270,28 +270,62 @@
         ...o.lines.map((l) => { const v = (l.shown || l.data)[i]; return v === null || v === undefined ? '–' : (l.format || o.format)(v); })]);
       T.fill(body, T.table([o.xName ? '' : 'time', ...o.lines.map((l) => l.label)], rows, { numbers: 1 }));
     };
+    d.append(el('button', { type: 'button', class: 'copy csv', onclick: () => download(chart.o) }, 'Download CSV'));
     d.addEventListener('toggle', refresh);
     return { element: d, refresh };
   }
 
+  /** Hands the figures of a chart over as a file, in seconds, bytes and other units without a prefix. */
+  function download(o) {
+    const quoted = (v) => (/[",\n]/.test(v) || /^[=+@-]/.test(v) ? '"' + (/^[=+@-]/.test(v) ? "'" : '') + v.replace(/"/g, '""') + '"' : v);
+    const lines = [[o.time === false ? 'x' : 'seconds since the start', ...o.lines.map((l) => l.label)].map(quoted).join(',')];
+    o.x.forEach((x, i) => lines.push([x, ...o.lines.map((l) => { const v = (l.shown || l.data)[i]; return v === null || v === undefined ? '' : v; })].join(',')));
+    const url = URL.createObjectURL(new Blob([lines.join('\n') + '\n'], { type: 'text/csv' }));
+    const name = [T.state.config ? T.state.config.id : 'comparison', o.title].join(' ').replace(/[^A-Za-z0-9.-]+/g, '-') + '.csv';
+    el('a', { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000); // once the browser has taken it
+  }
+
   /**
-   * A table. Cells are text or nodes; a row may be {cells, class, id}. From
+   * A table. Cells are text or nodes; a row may be {cells, keys, class, id}. From
    * column o.numbers on, cells are figures; from column o.words on, text again.
+   * Where there are rows to sort and every one has keys, a button in a head
+   * sorts by its column's; a column whose keys are undefined has none.
    */
   T.table = function (head, rows, o) {
     const from = o && o.numbers !== undefined ? o.numbers : head.length;
     const to = o && o.words !== undefined ? o.words : head.length;
     const cls = (i) => (i >= from && i < to ? 'n' : false);
+    const list = rows.map((r) => (Array.isArray(r) ? { cells: r } : r));
+    const body = el('tbody', null, list.map((row) => el('tr', { class: row.class, id: row.id }, row.cells.map((c, i) => (i === 0
+      ? el('th', { scope: 'row', class: cls(i) }, c)
+      : el('td', { class: cls(i) }, c))))));
+    const keys = list.length > 1 && list.every((row) => row.keys) ? list.map((row) => row.keys) : null;
     return el('table', { class: o && o.class },
       o && o.caption && el('caption', null, o.caption),
-      el('thead', null, el('tr', null, head.map((h, i) => (h === '' ? el('td') : el('th', { scope: 'col', class: cls(i) }, h))))),
-      el('tbody', null, rows.map((r) => {
-        const row = Array.isArray(r) ? { cells: r } : r;
-        return el('tr', { class: row.class, id: row.id }, row.cells.map((c, i) => (i === 0
-          ? el('th', { scope: 'row', class: cls(i) }, c)
-          : el('td', { class: cls(i) }, c))));
-      })));
+      el('thead', null, el('tr', null, head.map((h, i) => (h === '' ? el('td') : el('th', { scope: 'col', class: cls(i) }, keys && keys.some((k) => k[i] !== undefined) ? sorter(h, i, keys, body) : h))))),
+      body);
   };
+
+  /** The button of a head that sorts rows by column i: figures from the largest, words from A, then the other way. */
+  function sorter(h, i, keys, body) {
+    const rows = [...body.rows], words = keys.some((k) => typeof k[i] === 'string');
+    const b = el('button', { type: 'button', class: 'sort' }, h, el('i', { 'aria-hidden': 'true' }));
+    b.addEventListener('click', () => {
+      const th = b.parentElement, now = th.getAttribute('aria-sort');
+      const down = now ? now === 'ascending' : !words;
+      for (const other of th.parentElement.children) other.removeAttribute('aria-sort');
+      th.setAttribute('aria-sort', down ? 'descending' : 'ascending');
+      const none = (v) => v === undefined || v === null;
+      const order = rows.map((row, n) => n).sort((x, y) => {
+        const a = keys[x][i], z = keys[y][i];
+        if (none(a) || none(z)) return Number(none(a)) - Number(none(z)) || x - y; // what has no figure comes last
+        return (a < z ? -1 : a > z ? 1 : 0) * (down ? -1 : 1) || x - y;
+      });
+      body.append(...order.map((n) => rows[n]));
+    });
+    return b;
+  }
 
   /** A table that scrolls sideways when it must. */
   T.wide = (label, table) => el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label }, table);

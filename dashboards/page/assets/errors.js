@@ -15,8 +15,9 @@
     const chart = T.errorsChart();
     if (!t.failed && !t.unsent && !chart) return;
     if (chart) T.chart(section, chart);
-    section.append(T.wide('Errors', T.table(['Class', 'Meaning', 'Step', 'Count', 'Of planned', 'First', 'Last', 'One of them'], d.errors.map((e) => [
-      el('code', null, e.class), meaning[e.class] || (e.class.startsWith('status ') ? 'a status the plan does not expect' : ''), e.step, T.count(e.count), T.percent(e.count / t.planned), T.offset(e.first), T.offset(e.last), el('span', { class: 'detail' }, e.detail)]), { numbers: 3, words: 7, class: 'errors' })));
+    section.append(T.wide('Errors', T.table(['Class', 'Meaning', 'Step', 'Count', 'Of planned', 'First', 'Last', 'One of them'], d.errors.map((e) => ({
+      cells: [el('code', null, e.class), meaning[e.class] || (e.class.startsWith('status ') ? 'a status the plan does not expect' : ''), e.step, T.count(e.count), T.percent(e.count / t.planned), T.offset(e.first), T.offset(e.last), el('span', { class: 'detail' }, e.detail)],
+      keys: [e.class, undefined, e.step, e.count, e.count, e.first, e.last] })), { numbers: 3, words: 7, class: 'errors' })));
     if (d.in_flight.length) section.append(el('p', { class: 'note' }, T.plural(t.in_flight_at_end, 'request') + ' had no answer when the run ended; the oldest had waited ' + T.duration(Math.max(...d.in_flight.map((x) => x.age))) + ' since its intended start.'));
   };
 

@@ -12,7 +12,11 @@
       return;
     }
     heat(section);
-    curves(section);
+    const pair = el('div', { class: 'charts' }), left = el('div', { class: 'beside' }), right = el('div', { class: 'beside' });
+    pair.append(left, right);
+    section.append(pair);
+    distribution(left, r);
+    curves(right);
     section.append(overall(d), parts('phase', d.phases, d), parts('step', d.steps, d));
     section.append(el('p', { class: 'note' }, 'Response time is last byte received minus the intended start, what a user feels; service time starts when the request was really sent. Both are of answered requests. ° fewer than ten answers lie beyond this percentile: it may move a lot from run to run.'));
   };
@@ -145,6 +149,50 @@
     return cellOf({ s, bin: s.heat[best] }, edge);
   }
 
+  // Distribution.
+
+  /** How many answers took how long, over the whole run, with the percentiles. */
+  function distribution(holder, r) {
+    const b = T.state.config.bins, counts = new Map();
+    for (const s of T.state.seconds) for (let i = 0; s.heat && i < s.heat.length; i += 2) counts.set(s.heat[i], (counts.get(s.heat[i]) || 0) + s.heat[i + 1]);
+    if (!counts.size) return;
+    const lo = Math.min(...counts.keys()), hi = Math.max(...counts.keys()), n = [...counts.values()].reduce((sum, c) => sum + c, 0);
+    const place = (v) => b.per_decade * Math.log10(v / b.lowest), edge = (i) => b.lowest * 10 ** (i / b.per_decade);
+    const x = [], y = [];
+    for (let i = lo; i <= hi; i++) { x.push(i + 0.5); y.push(counts.get(i) || null); }
+    const marks = /** @type {[string, number, string][]} */ ([['p50', r.p50, '--c-p50'], ['p95', r.p95, '--c-p95'], ['p99', r.p99, '--c-p99']]);
+    T.chart(holder, {
+      title: 'Distribution', id: 'distribution', note: 'whole run, log axis', label: 'Distribution of the response time. ' + lead(T.state.end.document),
+      x, time: false, height: 17, format: T.count, tick: T.count, xRange: [lo - 0.5, hi + 1.5],
+      lines: [{ label: 'answers', color: '--c-sent', fill: '--heat-3', data: y, width: 0, paths: uPlot.paths.bars({ size: [0.92, 60] }), total: 'n = ' + T.count(n) }],
+      xTicks: () => ticks(edge(lo), edge(hi + 1)).map(place), xFormat: (i) => T.tick(Number(edge(i).toPrecision(3))),
+      xName: (i) => T.duration(edge(i - 0.5)) + ' to ' + T.duration(edge(i + 0.5)),
+      over: (u) => marks.forEach(([name, v, color], i) => named(u, name, place(v), color, i)),
+    });
+  }
+
+  /** Round durations between two, about as many as an axis has room for. */
+  function ticks(lo, hi) {
+    const steps = hi / lo > 300 ? [1] : hi / lo > 20 ? [1, 2, 5] : [1, 1.5, 2, 3, 5, 7], out = [];
+    for (let e = Math.floor(Math.log10(lo)); e <= Math.ceil(Math.log10(hi)); e++) for (const s of steps) if (s * 10 ** e >= lo && s * 10 ** e <= hi) out.push(s * 10 ** e);
+    return out;
+  }
+
+  /** A line with its name at a percentile; names stand one below the other, as percentiles may be close. */
+  function named(u, name, at, color, row) {
+    const { ctx, bbox } = u, dpr = devicePixelRatio, left = Math.round(u.valToPos(at, 'x', true));
+    ctx.save();
+    ctx.fillStyle = T.color(color);
+    ctx.fillRect(left, bbox.top, 2 * dpr, bbox.height);
+    ctx.font = '600 ' + T.font(0.72 * dpr);
+    ctx.fillStyle = T.color('--ink');
+    ctx.textBaseline = 'top';
+    ctx.textAlign = 'left';
+    const wide = ctx.measureText(name).width, right = left + 6 * dpr + wide < bbox.left + bbox.width;
+    ctx.fillText(name, right ? left + 5 * dpr : left - 4 * dpr - wide, bbox.top + row * T.rem(0.95) * dpr);
+    ctx.restore();
+  }
+
   // Percentile curve.
 
   function curves(section) {
@@ -201,6 +249,9 @@
     return [T.count(s.n), T.duration(s.min), T.duration(s.mean), ...quantiles.map(([k, q]) => mark(s, k, q)), T.duration(s.max)];
   }
 
+  /** The same as numbers, by which a table is sorted. */
+  const raw = (s) => (s && s.n ? [s.n, s.min, s.mean, ...quantiles.map(([k]) => s[k]), s.max] : [0]);
+
   function mark(s, key, q) {
     return T.thin(s.n, q) ? el('span', { class: 'thin' }, T.duration(s[key]) + '°') : T.duration(s[key]);
   }
@@ -215,7 +266,8 @@
   function parts(what, list, d) {
     if (!list.length) return el('div');
     const head = what === 'phase' ? 'Phase' : 'Step';
-    return T.wide('Response time per ' + what, T.table([head + ', response', 'OK', 'Failed', 'Rate', ...heads], list.map((p) => [
-      p.name, T.count(p.counts.completed), T.bad(p.counts.failed), T.rate(p.rate_per_s), ...figures(p.latency.response)]), { numbers: 1 }));
+    return T.wide('Response time per ' + what, T.table([head + ', response', 'OK', 'Failed', 'Rate', ...heads], list.map((p) => ({
+      cells: [p.name, T.count(p.counts.completed), T.bad(p.counts.failed), T.rate(p.rate_per_s), ...figures(p.latency.response)],
+      keys: [p.name, p.counts.completed, p.counts.failed, p.rate_per_s, ...raw(p.latency.response)] })), { numbers: 1 }));
   }
 })(window.Taillight);

@@ -38,8 +38,8 @@
         headline(sentence(d)),
         el('p', { class: 'when' }, [c.name, T.wall(c.started), 'ran ' + T.duration(ran), c.environment.target || d.plan.target, 'exit ' + d.exit].filter(Boolean).join(' · ')),
         boards(c.boards)),
-      T.findings(d),
       figures(d),
+      T.findings(d),
       thresholds(d));
   };
 
@@ -61,7 +61,7 @@
       [T.duration(r.max), 'slowest', r.p50 > 0 ? (r.max / r.p50).toFixed(r.max / r.p50 < 10 ? 1 : 0) + ' × p50' : ''],
       [T.count(errors), 'failed or unsent', errors ? T.percent(errors / t.planned) : t.planned ? '< ' + T.percent(bound) + ' at 95 %' : ''],
     ];
-    return el('dl', { class: 'figures-row' }, list.map(([v, what, more]) => el('div', null, el('dt', null, what), el('dd', null, v), more && el('dd', { class: 'more' }, more))));
+    return el('dl', { class: 'figures-row answer' }, list.map(([v, what, more]) => el('div', null, el('dt', null, what), el('dd', null, v), more && el('dd', { class: 'more' }, more))));
   }
 
   T.times95 = (r) => (r.p50 > 0 ? (r.p95 / r.p50).toFixed(1) + ' × p50' : '');

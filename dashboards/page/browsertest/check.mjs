@@ -4,7 +4,7 @@
 // fails on anything a report must not do, and writes pictures of it. With
 // FUNCTION, the flame graph must know it.
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { accessible, withBrowser, withReport } from './browser.mjs';
 
@@ -354,6 +354,52 @@ async function heat(page) {
   return way;
 }
 
+/** A head that can be pressed sorts its table, both ways; a table of one row has none. */
+async function sorted(page) {
+  const head = page.locator('#latency thead th.n:has(.sort)').last(); // max
+  if (await head.count() === 0) return 'nothing to sort';
+  const all = await page.evaluate(() => { const d = window.Taillight.state.end.document; return (d.steps.length > 1 ? d.steps : d.phases).map((s) => [s.latency.response.n ? s.latency.response.max : null, s.name]); });
+  const names = () => head.locator('xpath=ancestor::table').locator('tbody th').allInnerTexts();
+  for (const [way, sign] of [['descending', -1], ['ascending', 1]]) {
+    await head.locator('.sort').click();
+    assert.equal(await head.getAttribute('aria-sort'), way);
+    const want = [...all].sort((a, b) => Number(a[0] === null) - Number(b[0] === null) || sign * (a[0] - b[0])).map(([, name]) => name.trim().replace(/\s+/g, ' '));
+    assert.deepEqual((await names()).map((n) => n.trim().replace(/\s+/g, ' ')), want, `sorted, ${way}`);
+  }
+  return 'tables sort';
+}
+
+/** The figures of a chart can be had as a file: a line for each point. */
+async function exported(page) {
+  const figures = page.locator('#load details.figures').first();
+  if (await figures.count() === 0) return 'no chart to export';
+  await figures.locator('summary').click();
+  const [got] = await Promise.all([page.waitForEvent('download'), figures.locator('.csv').click()]);
+  const lines = (await readFile(await got.path(), 'utf8')).trim().split('\n');
+  assert.match(got.suggestedFilename(), /^[A-Za-z0-9.-]+\.csv$/);
+  assert.equal(lines[0].split(',')[0], 'seconds since the start');
+  assert.equal(lines.length, 1 + await page.evaluate(() => window.Taillight.state.seconds.length));
+  assert.ok(lines.every((l) => l.split(',').length === lines[0].split(',').length), 'a ragged file');
+  await figures.locator('summary').click();
+  return 'figures exported';
+}
+
+/** Paper has the width of A4 within its margins, is light, and unfolds what findings hide. */
+async function printed(page, view) {
+  const folded = () => page.locator('.finding details:not([open])').count();
+  const before = [await folded(), await page.evaluate(() => document.documentElement.dataset.mode)];
+  await page.setViewportSize({ width: 703, height: 1000 });
+  await page.emulateMedia({ media: 'print' });
+  await page.evaluate(() => window.dispatchEvent(new Event('beforeprint')));
+  assert.deepEqual([await folded(), await page.evaluate(() => document.documentElement.dataset.mode)], [0, 'light'], 'on paper');
+  assert.ok(await page.evaluate(() => [...document.querySelectorAll('.chart canvas')].every((c) => c.getBoundingClientRect().right <= innerWidth + 1)), 'paper cuts a chart off');
+  assert.equal(await page.locator('nav').isVisible(), false);
+  await page.evaluate(() => window.dispatchEvent(new Event('afterprint')));
+  await page.emulateMedia({ media: 'screen' });
+  await page.setViewportSize({ width: view.width, height: view.height });
+  assert.deepEqual([await folded(), await page.evaluate(() => document.documentElement.dataset.mode)], before, 'after printing');
+}
+
 async function shoot(page, view, what, options) {
   if (!pictures) return;
   await mkdir(pictures, { recursive: true });
@@ -383,6 +429,8 @@ await withBrowser(async (context) => {
       said.push(await capacity(page), await slow(page), await evidence(page), await places(page));
       await page.mouse.move(0, 0);
       said.push(await flame(page), await difference(page), await slowCPU(page), await heat(page));
+      said.push(await sorted(page), await exported(page));
+      await printed(page, view); // last: it lays the page out anew, twice
     });
     assert.deepEqual(faults, [], `${view.width} px, ${view.scheme}`);
     console.log(`ok ${view.width} px ${view.scheme}: ${said.join('; ')}`);

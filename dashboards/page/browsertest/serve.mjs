@@ -6,12 +6,11 @@
 // runs another and compares the two. It fails on anything that the page must
 // not do, and writes pictures of it.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { eventually, patience, withBrowser } from './browser.mjs';
+import { withServe } from './served.mjs';
 
 const [taillight, pictures] = process.argv.slice(2);
 if (!taillight) {
@@ -21,28 +20,6 @@ if (!taillight) {
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const hostile = '</script><script>window.injected=1</script>"\'><img src=x onerror=window.injected=2>';
 const views = [['light', 1280, 900], ['dark', 1280, 900], ['light', 390, 844], ['dark', 390, 844]];
-
-/** Runs use(url, runs) beside a serve, and ends it. */
-async function withServe(use) {
-  const dir = await mkdtemp(path.join(tmpdir(), 'taillight-serve-'));
-  const env = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(TAILLIGHT|OTEL|PYROSCOPE)_/.test(k)));
-  const any = '127.0.0.1:0';
-  const child = spawn(taillight, ['serve', '--web', any, '--otlp', any, '--otlp-grpc', any, '--profiles', any, '--runs', path.join(dir, 'runs')], { cwd: dir, env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const gone = new Promise((resolve) => { child.once('exit', resolve); });
-  try {
-    let said = '';
-    const url = await new Promise((resolve, reject) => {
-      child.stdout.on('data', (text) => { said += text; const m = /^page\s+(http:\S+)/m.exec(said); if (m) resolve(m[1]); });
-      child.once('error', reject);
-      gone.then(() => reject(new Error('serve ended: ' + said)));
-    });
-    await use(url, path.join(dir, 'runs'));
-  } finally {
-    child.kill('SIGINT');
-    await gone;
-    await rm(dir, { recursive: true, force: true, maxRetries: 40, retryDelay: 250 }); // who wrote there may still be ending
-  }
-}
 
 /** Everything that a page of this server should not have done. */
 function watch(page, url, faults) {
@@ -118,29 +95,29 @@ async function firstSecond(url, id, users, after) {
   throw new Error(`the run never told of ${users} users`);
 }
 
-/** Changes users from 5 to 20 while a stress test runs: the load follows in the second of the change or in the next one, however long the machine makes them. */
+/** Changes users from 10 to 40 while a stress test runs: the load follows in the second of the change or in the next one, however long the machine makes them. */
 async function change(page, url) {
-  await start(page, 'stress', { users: '5', spawn_rate: '0', run_time: '30m' });
-  await figureIs(page, 'users', '5');
+  await start(page, 'stress', { users: '10', spawn_rate: '0', run_time: '30m' });
+  await figureIs(page, 'users', '10');
   await page.waitForFunction(() => parseFloat(document.querySelector('[data-figure="elapsed"] dd').textContent) >= 6, null, { timeout: patience });
   const before = parseFloat(await figure(page, 'rate').innerText());
   await page.reload();
   await page.waitForSelector('html[data-ready]');
-  await figureIs(page, 'users', '5');
+  await figureIs(page, 'users', '10');
   assert.ok(parseFloat(await figure(page, 'elapsed').innerText()) >= 6, 'a reload lost the seconds so far');
-  assert.equal(await page.inputValue('#new-users'), '5');
-  await page.fill('#new-users', '20');
+  assert.equal(await page.inputValue('#new-users'), '10');
+  await page.fill('#new-users', '40');
   await page.getByRole('button', { name: 'Change the load' }).click();
-  await figureIs(page, 'users', '20');
+  await figureIs(page, 'users', '40');
   await page.waitForSelector('.running .note:not(:empty)');
-  assert.match(await page.locator('.running .note').innerText(), /20\susers at once from/);
+  assert.match(await page.locator('.running .note').innerText(), /40\susers at once from/);
   const { running } = await (await fetch(url + '/api/tests')).json();
   const state = await (await fetch(`${url}/api/runs/${running}`)).json();
-  const late = await firstSecond(url, running, 20, state.changes[0].at_s);
+  const late = await firstSecond(url, running, 40, state.changes[0].at_s);
   assert.ok(late <= 1, `the load followed ${late} seconds after that of the change`);
-  await page.waitForFunction((r) => parseFloat(document.querySelector('[data-figure="rate"] dd').textContent) > 2 * r, before, { timeout: patience });
+  await page.waitForFunction((r) => parseFloat(document.querySelector('[data-figure="rate"] dd').textContent) > 1.3 * r, before, { timeout: patience });
   await look(page, 'running');
-  return `5 to 20 users: there in the ${late ? 'second after that' : 'second'} of the change`;
+  return `10 to 40 users: there in the ${late ? 'second after that' : 'second'} of the change`;
 }
 
 async function stop(page) {
@@ -258,7 +235,7 @@ async function table(page, runs) {
   await page.selectOption('#of-verdict', '');
 }
 
-await withServe((url, runs) => withBrowser(async (context) => {
+await withServe(taillight, (url, runs) => withBrowser(async (context) => {
   const ctx = await context({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', acceptDownloads: true });
   const faults = [], said = [];
   try {

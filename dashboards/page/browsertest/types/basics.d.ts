@@ -2,8 +2,8 @@
 // elements, units and theme (base.js) and tables and empty places (charts.js).
 
 type Child = Node | string | number | false | null | undefined | Child[];
-/** A cell of a table; a row may be cells alone. */
-type Row = Child[] | { cells: Child[]; class?: string; id?: string };
+/** A cell of a table; a row may be cells alone. Keys are what its columns are sorted by. */
+type Row = Child[] | { cells: Child[]; keys?: (string | number | null | undefined)[]; class?: string; id?: string };
 
 interface Basics {
   // base
