@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -103,7 +104,7 @@ func newAttack(plan Plan, opts Options) (*attack, error) {
 		end:      plan.Duration(),
 		capped:   make([]bool, len(plan.Phases)),
 		drained:  make(chan struct{}),
-		schedule: schedule{over: make(chan struct{})},
+		schedule: schedule{every: cmp.Or(plan.WakeEvery, DefaultWakeEvery), over: make(chan struct{})},
 	}
 	var at time.Duration
 	for i := range plan.Phases {

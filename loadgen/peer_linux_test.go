@@ -47,6 +47,7 @@ type peer struct {
 const (
 	ours        = "taillight"
 	withBaggage = "taillight with baggage"
+	seldom      = "taillight, waking every 4 ms" // as late as wrk2, which sends in bunches too
 	onSleep     = "time.Sleep"
 )
 

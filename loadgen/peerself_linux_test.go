@@ -41,7 +41,7 @@ func TestPeerProcess(t *testing.T) {
 	case bareTruth:
 		said = bareAsPeer(t, &job)
 	default:
-		said = attackAsPeer(t, &job, name == withBaggage)
+		said = attackAsPeer(t, &job, name)
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
 		t.Fatal(err)
@@ -61,17 +61,21 @@ func (j *peerJob) plan() loadgen.Plan {
 
 // attackAsPeer is Taillight with all that a run records. Trace context is on
 // every request anyway.
-func attackAsPeer(t *testing.T, job *peerJob, baggage bool) said {
+func attackAsPeer(t *testing.T, job *peerJob, name string) said {
 	t.Helper()
 	o := loadgen.Options{RunID: "20261124-000000-0000"}
-	if baggage {
+	if name == withBaggage {
 		o.Baggage = []loadgen.BaggageMember{
 			{Key: "loadtest.run.id", Value: loadgen.BaggageRunID},
 			{Key: "loadtest.phase", Value: loadgen.BaggagePhase},
 			{Key: "loadtest.step", Value: loadgen.BaggageStep},
 		}
 	}
-	res := attack(t, job.plan(), o)
+	p := job.plan()
+	if name == seldom {
+		p.WakeEvery = 4 * time.Millisecond
+	}
+	res := attack(t, p, o)
 	var all loadgen.Series
 	for i := range res.Series {
 		all.Merge(&res.Series[i])

@@ -17,6 +17,12 @@ const (
 	DefaultMaxBody     = 16 << 20         // bytes of an answer's body, see Transport
 )
 
+// How far apart the wake-ups of a schedule are on average, see Plan.WakeEvery.
+const (
+	DefaultWakeEvery = 400 * time.Microsecond
+	MaxWakeEvery     = 10 * time.Millisecond
+)
+
 // A Plan is what is to be done to whom: a target, journeys of steps, phases of
 // load, thresholds. The zero value is not runnable; Check says what is missing.
 type Plan struct {
@@ -32,6 +38,10 @@ type Plan struct {
 	MaxInFlight int           `json:"max_in_flight"` // open-model iterations at once; 0 is DefaultMaxInFlight
 	TraceShare  float64       `json:"trace_share"`   // share of requests sampled in traceparent, 0..1
 	Transport   Transport     `json:"transport,omitzero"`
+	// WakeEvery, in ns, is about how late a request may leave for the sake of
+	// cheaper wake-ups, where requests are due more often than that. 0 is
+	// DefaultWakeEvery.
+	WakeEvery time.Duration `json:"wake_every,omitzero"`
 }
 
 // A Phase is a named stretch of the run with a load: users or a rate.
@@ -270,6 +280,9 @@ func (p *Plan) Check() error {
 	}
 	if p.TraceShare < 0 || p.TraceShare > 1 {
 		return fmt.Errorf("trace share %g: give a share from 0 to 1", p.TraceShare)
+	}
+	if p.WakeEvery < 0 || p.WakeEvery > MaxWakeEvery {
+		return fmt.Errorf("wake_every %s: give a time up to %s", p.WakeEvery, MaxWakeEvery)
 	}
 	if err := p.Transport.check(); err != nil {
 		return err

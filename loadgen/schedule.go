@@ -32,6 +32,7 @@ type event struct {
 type schedule struct {
 	events  eventHeap
 	seq     uint64
+	every   time.Duration // its wake-ups are that far apart on average
 	armed   time.Duration // when the dispatcher wakes
 	paid    time.Duration // up to when its wake-ups use up their share of time
 	stopped StopReason
@@ -63,23 +64,20 @@ func (s *schedule) next() (time.Duration, bool) {
 }
 
 // Waking the process costs as much CPU as a request or two, so the dispatcher
-// wakes once per wakeEvery on average and then serves all that fell due, which
-// is late by less than that. Up to 2,500 a second each is served at its own
-// time, and where a random process bunches them up to wakeAhead in a row.
-const (
-	wakeEvery = 400 * time.Microsecond
-	wakeAhead = 32
-)
+// wakes once per Plan.WakeEvery on average and then serves all that fell due,
+// which is late by less than that. Up to 2,500 a second each is served at its
+// own time, and where a random process bunches them up to wakeAhead in a row.
+const wakeAhead = 32
 
 // wakeFor returns when the dispatcher should wake for what is due at next.
 func (s *schedule) wakeFor(next time.Duration) time.Duration {
-	return max(next, s.paid-wakeAhead*wakeEvery)
+	return max(next, s.paid-wakeAhead*s.every)
 }
 
 // woke counts a wake-up, as of when it was to be: what is regular stays so. One
 // that came without its time having come counts as of now.
 func (s *schedule) woke(now time.Duration) {
-	s.paid = max(s.paid, min(s.armed, now)) + wakeEvery
+	s.paid = max(s.paid, min(s.armed, now)) + s.every
 }
 
 func (s *schedule) close() { close(s.over) }

@@ -1,6 +1,7 @@
 package loadgen_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,11 +11,13 @@ import (
 
 // wakes runs a rate for 2 s on a fake clock and returns at how many instants
 // requests were sent, and how late they were.
-func wakes(t *testing.T, rate float64) (instants int, lag loadgen.Distribution) {
+func wakes(t *testing.T, rate float64, every time.Duration) (instants int, lag loadgen.Distribution) {
 	t.Helper()
 	sent := map[time.Duration]bool{}
 	synctest.Test(t, func(t *testing.T) {
-		res := attack(t, open(rate, 2*time.Second), loadgen.Options{
+		p := open(rate, 2*time.Second)
+		p.WakeEvery = every
+		res := attack(t, p, loadgen.Options{
 			Timer:     loadgen.RuntimeTimer,
 			NewClient: serving(func(*loadgen.Exchange) {}),
 			OnSecond: func(s loadgen.Second) {
@@ -36,14 +39,30 @@ func wakes(t *testing.T, rate float64) (instants int, lag loadgen.Distribution) 
 // the process costs more than a request does.
 func TestWhatIsDueTogetherLeavesTogether(t *testing.T) {
 	for _, rate := range []float64{100, 1000, 2500} {
-		if n, lag := wakes(t, rate); n != int(2*rate) || lag.Max != 0 {
+		if n, lag := wakes(t, rate, 0); n != int(2*rate) || lag.Max != 0 {
 			t.Errorf("%g/s: sent at %d instants, at most %s late", rate, n, lag.Max)
 		}
 	}
 	for rate, late := range map[float64]time.Duration{5000: 200 * time.Microsecond, 20_000: 350 * time.Microsecond} {
-		if n, lag := wakes(t, rate); n > 5100 || lag.Max != late {
+		if n, lag := wakes(t, rate, 0); n > 5100 || lag.Max != late {
 			t.Errorf("%g/s: sent at %d instants in 2 s, at most %s late, want %s", rate, n, lag.Max, late)
 		}
+	}
+}
+
+// Who sets it decides how far apart wake-ups are, and so how late requests may
+// leave; what is due less often than that still leaves at its own time.
+func TestWakeUpsAreAsFarApartAsThePlanSays(t *testing.T) {
+	if n, lag := wakes(t, 5000, 4*time.Millisecond); n > 600 || lag.Max <= 3*time.Millisecond || lag.Max >= 4*time.Millisecond {
+		t.Errorf("5000/s: sent at %d instants in 2 s, at most %s late", n, lag.Max)
+	}
+	if n, lag := wakes(t, 200, 4*time.Millisecond); n != 400 || lag.Max != 0 {
+		t.Errorf("200/s: sent at %d instants in 2 s, at most %s late", n, lag.Max)
+	}
+	p := open(10, time.Second)
+	p.WakeEvery = loadgen.MaxWakeEvery + 1
+	if err := p.Check(); err == nil || !strings.Contains(err.Error(), "wake_every") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -94,6 +94,9 @@ func configOf(run *archive.Run, width float64) config {
 		{"Drain after the last phase", p.Drain.String()},
 		{"Most arrivals in progress", strconv.Itoa(p.MaxInFlight)},
 	}
+	if p.WakeEvery != 0 {
+		c.Settings = append(c.Settings, setting{"Wake-ups of the schedule apart, on average", p.WakeEvery.String()})
+	}
 	return c
 }
 

@@ -67,6 +67,9 @@ func (w *writer) settings(p *loadgen.Plan) {
 	if p.TraceShare != defaultTraceShare {
 		w.line(0, "trace_share: %s", decimal(p.TraceShare))
 	}
+	if p.WakeEvery != 0 && p.WakeEvery != loadgen.DefaultWakeEvery {
+		w.line(0, "wake_every: %s", writeDuration(p.WakeEvery))
+	}
 	w.transport(&p.Transport)
 }
 

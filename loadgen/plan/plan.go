@@ -76,6 +76,7 @@ func (d *decoder) decode(root *node) error {
 		{"drain", d.duration("drain", &p.Drain)},
 		{"max_in_flight", d.scalar("max_in_flight", d.maxInFlight)},
 		{"trace_share", d.scalar("trace_share", d.traceShare)},
+		{"wake_every", d.scalar("wake_every", d.wakeEvery)},
 	}
 	err := d.object(root, "a plan", append(keys, d.transport(&p.Transport)...)...)
 	switch {
@@ -156,6 +157,15 @@ func (d *decoder) seed(text string) (err error) {
 		return fmt.Errorf("%q is no seed: give a whole number from 0 to %d", text, uint64(math.MaxUint64))
 	}
 	return nil
+}
+
+func (d *decoder) wakeEvery(text string) error {
+	every, err := readDuration(text)
+	if err == nil && (every < time.Microsecond || every > loadgen.MaxWakeEvery) {
+		err = fmt.Errorf("%s: give a time from 1us to %s", text, loadgen.MaxWakeEvery)
+	}
+	d.plan.WakeEvery = every
+	return err
 }
 
 // maxInFlight is bounded like rates are.

@@ -59,6 +59,7 @@ timeout: 5s
 drain: 1s
 max_in_flight: 7
 trace_share: 0.25
+wake_every: 4ms
 `
 
 func TestEveryKey(t *testing.T) {
@@ -107,7 +108,7 @@ func TestEveryKey(t *testing.T) {
 			threshold("phase:peak errors < 0.1% in every 10s abort"),
 			threshold(`step:"GET /items?page=1" rate > 20/s`),
 		},
-		Seed: 1<<64 - 1, Timeout: 5 * time.Second, Drain: time.Second, MaxInFlight: 7, TraceShare: 0.25,
+		Seed: 1<<64 - 1, Timeout: 5 * time.Second, Drain: time.Second, MaxInFlight: 7, TraceShare: 0.25, WakeEvery: 4 * time.Millisecond,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", plan.Format(got), plan.Format(want))
@@ -330,6 +331,9 @@ func drawPlan(t *rapid.T) loadgen.Plan {
 		Drain:       drawDuration(t, "drain", 0),
 		MaxInFlight: rapid.IntRange(0, 1_000_000).Draw(t, "max in flight"),
 		TraceShare:  rapid.OneOf(rapid.Just(1.0), rapid.Float64Range(0, 1)).Draw(t, "trace share"),
+	}
+	if rapid.Bool().Draw(t, "wakes seldom") {
+		p.WakeEvery = time.Duration(rapid.IntRange(1, 10_000).Draw(t, "wake every")) * time.Microsecond
 	}
 	p.Transport = drawTransport(t, p.Target)
 	names := map[string]bool{}

@@ -43,7 +43,8 @@ func PlanHash(p *loadgen.Plan) string {
 		Journeys    []loadgen.Journey
 		Timeout     time.Duration
 		MaxInFlight int
-	}{with.Think, with.Phases, with.Journeys, with.Timeout, with.MaxInFlight})
+		WakeEvery   time.Duration `json:",omitzero"` // runs of before it could be set hash as they did
+	}{with.Think, with.Phases, with.Journeys, with.Timeout, with.MaxInFlight, with.WakeEvery})
 	if err != nil { // a load that is no number, which no plan that ran has
 		return "unknown"
 	}
