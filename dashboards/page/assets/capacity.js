@@ -83,7 +83,7 @@
         { label: 'verdict', color: '--muted', data: rows.map(() => null), shown: rows.map((r) => r.t), format: (t) => look(t)[0] + ', ' + (purposes[t.purpose] || t.purpose), paths: none },
       ],
       paint: (u) => ground(u, c),
-      over: (u) => clipped(u, () => { for (const r of rows) mark(u, r, Math.round(u.valToPos(r.t.rate_per_s, 'x', true)), (v) => u.valToPos(v, 'y', true)); }),
+      over: (u) => clipped(u, () => { for (const r of rows) mark(u, r, Math.round(u.valToPos(r.t.rate_per_s, 'x', true)), (v) => u.valToPos(v, 'y', true)); named(u, c); }),
       extra: key(c),
     });
   }
@@ -126,13 +126,28 @@
       ctx.fillRect(a, bbox.top, Math.max(b - a, 2 * dpr), bbox.height);
       ctx.globalAlpha = 1;
     }
-    if (c.limit_s > 0) rule(u, [bbox.left, py(c.limit_s)], [bbox.left + bbox.width, py(c.limit_s)], '--bad', c.objective);
+    if (c.limit_s > 0) rule(u, [bbox.left, py(c.limit_s)], [bbox.left + bbox.width, py(c.limit_s)], '--bad');
     const law = c.laws && c.laws.cpu_limit_per_s;
-    if (law > 0) rule(u, [px(law), bbox.top], [px(law), bbox.top + bbox.height], '--link', '');
+    if (law > 0) rule(u, [px(law), bbox.top], [px(law), bbox.top + bbox.height], '--link');
   });
 
-  /** A dashed line, with its name at its left end. */
-  function rule(u, from, to, color, text) {
+  /** The objective at the left end of its line; neither the grid nor a trial strikes it through. */
+  function named(u, c) {
+    if (!(c.limit_s > 0)) return;
+    const { ctx, bbox } = u, dpr = devicePixelRatio, left = bbox.left + 6 * dpr, bottom = u.valToPos(c.limit_s, 'y', true) - 3 * dpr;
+    ctx.fillStyle = T.color('--bad');
+    ctx.strokeStyle = T.color('--card');
+    ctx.lineWidth = 4 * dpr;
+    ctx.lineJoin = 'round';
+    ctx.font = '600 ' + T.font(0.72 * dpr);
+    ctx.textBaseline = 'bottom';
+    ctx.textAlign = 'left';
+    ctx.strokeText(c.objective, left, bottom);
+    ctx.fillText(c.objective, left, bottom);
+  }
+
+  /** A dashed line. */
+  function rule(u, from, to, color) {
     const ctx = u.ctx, dpr = devicePixelRatio;
     ctx.strokeStyle = T.color(color);
     ctx.lineWidth = 1.4 * dpr;
@@ -142,11 +157,6 @@
     ctx.lineTo(...to);
     ctx.stroke();
     ctx.setLineDash([]);
-    if (!text) return;
-    ctx.fillStyle = T.color(color);
-    ctx.font = '600 ' + T.font(0.72 * dpr);
-    ctx.textBaseline = 'bottom';
-    ctx.fillText(text, from[0] + 6 * dpr, from[1] - 3 * dpr);
   }
 
   /** One trial: its interval, its quantile by verdict, its median as a small dot. */

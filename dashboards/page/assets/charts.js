@@ -27,6 +27,7 @@
 
     chart.plot = new uPlot(options(chart, holder), [o.x, ...o.lines.map((l) => l.data)], holder);
     buttons(chart, legend);
+    T.steady(legend);
     keyboard(chart, holder, voice);
     let width = holder.clientWidth;
     new ResizeObserver(() => {
@@ -52,6 +53,17 @@
     const idx = chart.plot.cursor.idx;
     read(chart, idx === undefined ? null : idx);
     chart.table.refresh();
+  };
+
+  /** Words that change as one points at something never get lower, unless they get another width: what is below must not move. */
+  T.steady = function (words) {
+    let width = -1;
+    new ResizeObserver(() => {
+      if (words.clientWidth === 0) return;
+      if (words.clientWidth !== width) words.style.minHeight = '';
+      width = words.clientWidth;
+      words.style.minHeight = words.offsetHeight + 'px';
+    }).observe(words);
   };
 
   /** Start and end of what charts of time show: what the run's columns cover, or while it goes on what they are about to. */
@@ -158,7 +170,7 @@
       draw: [...(time && o.late !== false ? [late] : []), ...(o.over ? [o.over] : [])],
       setCursor: [(u) => {
         read(chart, u.cursor.idx);
-        if (chart.o.hover) chart.o.hover(u);
+        if (chart.o.hover && u.over.matches(':hover')) chart.o.hover(u); // not where another chart is pointed at
       }],
       ready: [(u) => {
         if (o.click) u.over.addEventListener('click', () => chart.o.click(u));

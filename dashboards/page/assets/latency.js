@@ -72,6 +72,7 @@
       },
       extra: el('div', { class: 'under' }, said, el('button', { type: 'button', class: 'slowest', onclick: () => T.filterExchanges(cellOf(slowest(), edge)) }, 'Open the slowest cell'), scale),
     });
+    T.steady(said);
     chart.figure.querySelector('.plot').addEventListener('blur', () => { keys.picked = null; chart.plot.redraw(false); });
   }
 

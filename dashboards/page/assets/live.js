@@ -164,7 +164,7 @@
     const s = newest(), all = (s.so_far || {}).response || [], bad = sum((x) => x.failed + x.unsent), due = sum((x) => x.planned), late = T.state.seconds.filter((x) => x.late).length;
     const quantile = (i, name) => [s.response ? T.duration(s.response[i]) : '–', 'response ' + name, all.length ? T.duration(all[i]) + ' so far' : ''];
     return [
-      s.users > 0 ? [T.count(s.users), 'users', T.count(s.in_flight) + ' requests in flight'] : [T.count(s.in_flight), 'in flight', ''],
+      s.users > 0 ? [T.count(s.users), s.users === 1 ? 'user' : 'users', T.plural(s.in_flight, 'request') + ' in flight'] : [T.count(s.in_flight), 'in flight', ''],
       [T.rate(s.planned / s.d), 'planned', T.count(due) + ' in all'],
       [T.rate(s.ok / s.d), 'answered OK', T.count(sum((x) => x.ok)) + ' in all'],
       quantile(0, 'p50'), quantile(1, 'p95'), quantile(2, 'p99'),

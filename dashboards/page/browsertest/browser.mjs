@@ -27,6 +27,21 @@ export async function eventually(check) {
   }
 }
 
+/** Waits until an element and its page are at the same place in several frames in a row. */
+export async function still(element) {
+  await element.scrollIntoViewIfNeeded();
+  await element.evaluate((e) => new Promise((done) => {
+    let last = '', same = 0;
+    const look = () => {
+      const { left, top, width, height } = e.getBoundingClientRect(), now = [left, top, width, height, scrollX, scrollY].join();
+      same = now === last ? same + 1 : 0;
+      last = now;
+      if (same < 5) requestAnimationFrame(look); else done();
+    };
+    look();
+  }));
+}
+
 /** Starts Chromium, runs use(browser), and ends it. */
 export async function withBrowser(use) {
   const dir = await mkdtemp(path.join(tmpdir(), 'taillight-page-'));

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { accessible, withBrowser, withReport } from './browser.mjs';
+import { accessible, eventually, still, withBrowser, withReport } from './browser.mjs';
 
 const [file, pictures, wanted] = process.argv.slice(2);
 if (!file) {
@@ -254,6 +254,14 @@ async function opened(page, how) {
   return `${how}: waterfall and ${line}`;
 }
 
+/** Clicks a place of an element, given by shares of its size, once the element stands still under the mouse. */
+async function press(page, element, at) {
+  const place = async () => { await still(element); const box = await element.boundingBox(); return { x: at.x * box.width, y: at.y * box.height }; };
+  await element.hover({ position: await place() });
+  await element.click({ position: await place() });
+}
+const AGAIN = 5000; // ms after which a click that opened nothing is made again
+
 /** The slowest cell by mouse, by keyboard and by its button. */
 async function slowestCell(page, plot) {
   const at = await page.evaluate(() => {
@@ -262,10 +270,17 @@ async function slowestCell(page, plot) {
     const [from, to] = T.span(), lo = Math.log(edge(low) / 1.06), hi = Math.log(edge(top.bin + 1) * 1.06), mid = (Math.log(edge(top.bin)) + Math.log(edge(top.bin + 1))) / 2;
     return { x: (top.s.t + top.s.d / 2 - from) / (to - from), y: (hi - mid) / (hi - lo), column: T.state.seconds.indexOf(top.s), rows: top.s.heat.length / 2 };
   });
-  const over = plot.locator('.u-over');
-  await plot.scrollIntoViewIfNeeded();
-  const box = await over.boundingBox();
-  await over.click({ position: { x: at.x * box.width, y: at.y * box.height } });
+  const chip = page.locator('.filter'), over = plot.locator('.u-over');
+  await page.click('#heat .slowest');
+  const cell = await chip.innerText();
+  await chip.click();
+  await eventually(async () => {
+    if (!await chip.isVisible()) await press(page, over, at);
+    await chip.waitFor({ timeout: AGAIN });
+    const got = await chip.innerText();
+    if (got !== cell) await chip.click();
+    assert.equal(got, cell, 'the mouse opens another cell');
+  });
   const mouse = await opened(page, 'slowest cell by mouse');
   const number = () => page.evaluate(() => document.querySelector('.exchanges tr[id]')?.id);
   const first = await number();

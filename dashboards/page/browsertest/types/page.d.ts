@@ -126,6 +126,8 @@ interface Taillight extends Basics {
   // charts
   chart(parent: HTMLElement, o: ChartOptions): Chart;
   update(chart: Chart, o: ChartOptions): void;
+  /** Keeps an element at least as high as it has been at its width. */
+  steady(words: HTMLElement): void;
   span(): [number, number];
   logTicks(u: any): number[];
   pairs(rows: Child[][]): HTMLElement;
