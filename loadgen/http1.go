@@ -112,7 +112,8 @@ func (c *httpClient) Do(r *Request, x *Exchange) {
 	if errors.Is(err, errEnded) {
 		// Nothing of the request has left: it is still sent only once.
 		c.drop()
-		if x.Reused = false; !c.connect(x, deadline) {
+		x.Reused, x.Timings.Send = false, 0
+		if !c.connect(x, deadline) {
 			return
 		}
 		class, err = c.roundTrip(r, x, deadline)

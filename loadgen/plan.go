@@ -20,6 +20,7 @@ const (
 // How far apart the wake-ups of a schedule are on average, see Plan.WakeEvery.
 const (
 	DefaultWakeEvery = 400 * time.Microsecond
+	MinWakeEvery     = time.Microsecond
 	MaxWakeEvery     = 10 * time.Millisecond
 )
 
@@ -281,8 +282,8 @@ func (p *Plan) Check() error {
 	if p.TraceShare < 0 || p.TraceShare > 1 {
 		return fmt.Errorf("trace share %g: give a share from 0 to 1", p.TraceShare)
 	}
-	if p.WakeEvery < 0 || p.WakeEvery > MaxWakeEvery {
-		return fmt.Errorf("wake_every %s: give a time up to %s", p.WakeEvery, MaxWakeEvery)
+	if p.WakeEvery != 0 && (p.WakeEvery < MinWakeEvery || p.WakeEvery > MaxWakeEvery) {
+		return fmt.Errorf("wake_every %s: give a time from %s to %s", p.WakeEvery, MinWakeEvery, MaxWakeEvery)
 	}
 	if err := p.Transport.check(); err != nil {
 		return err

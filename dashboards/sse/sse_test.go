@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
 
 // hang tells a hang from an end.
-const hang = time.Minute
+const hang = 2 * time.Minute
 
 // got is one event as a reader gets it.
 type got struct{ id, name, data string }
@@ -201,7 +201,7 @@ func silent(t testing.TB, srv *httptest.Server) net.Conn {
 // Readers that read nothing make nobody wait, are let go when their patience
 // ends, and those who read beside them get every event.
 func TestDeafReaders(t *testing.T) {
-	s := sse.New(sse.Options{Patience: 3 * time.Second})
+	s := sse.New(sse.Options{Patience: 10 * time.Second})
 	let := make(chan struct{}, 100)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		s.ServeHTTP(w, q)

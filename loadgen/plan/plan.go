@@ -161,8 +161,8 @@ func (d *decoder) seed(text string) (err error) {
 
 func (d *decoder) wakeEvery(text string) error {
 	every, err := readDuration(text)
-	if err == nil && (every < time.Microsecond || every > loadgen.MaxWakeEvery) {
-		err = fmt.Errorf("%s: give a time from 1us to %s", text, loadgen.MaxWakeEvery)
+	if err == nil && (every < loadgen.MinWakeEvery || every > loadgen.MaxWakeEvery) {
+		err = fmt.Errorf("%s: give a time from %s to %s", text, loadgen.MinWakeEvery, loadgen.MaxWakeEvery)
 	}
 	d.plan.WakeEvery = every
 	return err

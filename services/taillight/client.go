@@ -161,7 +161,8 @@ func (c *client) post(ctx context.Context, path string, body, answer any) (statu
 }
 
 // follow shows a run's events. When ctx ends it interrupts the run, and when
-// cut is closed, a second time; the run then still comes to its end.
+// cut is closed, a second time; the run then still comes to its end. While as
+// many follow as may, it asks again.
 func (c *client) follow(ctx context.Context, id string, cut <-chan struct{}) (ended, error) {
 	reading := context.WithoutCancel(ctx)
 	over := make(chan struct{})
@@ -184,6 +185,14 @@ func (c *client) follow(ctx context.Context, id string, cut <-chan struct{}) (en
 		return ended{}, err
 	}
 	r, err := c.http.Do(q)
+	for ; err == nil && r.StatusCode == http.StatusServiceUnavailable; r, err = c.http.Do(q) {
+		_ = r.Body.Close() // as many follow as may: the run goes on, and all that it told is there later
+		select {
+		case <-cut:
+			return ended{}, fmt.Errorf("its events: %s", r.Status)
+		case <-time.After(time.Second):
+		}
+	}
 	if err != nil {
 		return ended{}, err
 	}

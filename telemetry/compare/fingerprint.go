@@ -37,6 +37,9 @@ type Fingerprint struct {
 // and thresholds are no part of that.
 func PlanHash(p *loadgen.Plan) string {
 	with := p.WithDefaults()
+	if with.WakeEvery == loadgen.DefaultWakeEvery {
+		with.WakeEvery = 0
+	}
 	asked, err := json.Marshal(struct {
 		Think       loadgen.Think
 		Phases      []loadgen.Phase

@@ -50,6 +50,7 @@
    */
   T.follow = function (id, on) {
     let source, later;
+    let closed = false;
     function open() {
       on.begin();
       source = new EventSource(T.path(id) + '/events');
@@ -65,12 +66,14 @@
     /** An answer that is no stream: nobody knows the run any more, or as many follow as may. */
     async function refused() {
       let running = false;
-      try { running = (await T.api('GET', T.path(id))).running; } catch (e) { running = e.status !== 404; }
-      on.lost(!running, running);
+      let full = false;
+      try { running = full = (await T.api('GET', T.path(id))).running; } catch (e) { running = e.status !== 404; }
+      if (closed) return;
+      on.lost(!running, full);
       if (running) later = setTimeout(open, roomAfter);
     }
     open();
-    return { close: () => { source.close(); clearTimeout(later); } };
+    return { close: () => { closed = true; source.close(); clearTimeout(later); } };
   };
 
   /** Takes a token from the address, where nobody but this page reads it. */

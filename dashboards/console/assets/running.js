@@ -40,7 +40,7 @@
   function lost(r, gone, full) {
     if (r.over) return;
     if (gone) { r.over = true; r.ended(null); return; } // the server knows no such run
-    T.problem(r.error, full ? 'as many pages follow this run as may: close one of them; this one tries again' : 'taillight serve does not answer: the page tries again, and the run goes on without it');
+    T.problem(r.error, full ? 'as many pages follow runs as may: close one of them; this one tries again' : 'taillight serve does not answer: the page tries again, and the run goes on without it');
   }
 
   function event(r, kind, data) {
