@@ -279,11 +279,8 @@ func (p *Plan) Check() error {
 			return err
 		}
 	}
-	if p.TraceShare < 0 || p.TraceShare > 1 {
-		return fmt.Errorf("trace share %g: give a share from 0 to 1", p.TraceShare)
-	}
-	if p.WakeEvery != 0 && (p.WakeEvery < MinWakeEvery || p.WakeEvery > MaxWakeEvery) {
-		return fmt.Errorf("wake_every %s: give a time from %s to %s", p.WakeEvery, MinWakeEvery, MaxWakeEvery)
+	if err := p.checkBounds(); err != nil {
+		return err
 	}
 	if err := p.Transport.check(); err != nil {
 		return err
@@ -295,6 +292,16 @@ func (p *Plan) Check() error {
 		if err := t.check(p); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (p *Plan) checkBounds() error {
+	if p.TraceShare < 0 || p.TraceShare > 1 {
+		return fmt.Errorf("trace share %g: give a share from 0 to 1", p.TraceShare)
+	}
+	if p.WakeEvery != 0 && (p.WakeEvery < MinWakeEvery || p.WakeEvery > MaxWakeEvery) {
+		return fmt.Errorf("wake_every %s: give a time from %s to %s", p.WakeEvery, MinWakeEvery, MaxWakeEvery)
 	}
 	return nil
 }
