@@ -47,7 +47,7 @@ type peer struct {
 const (
 	ours        = "taillight"
 	withBaggage = "taillight with baggage"
-	seldom      = "taillight, waking every 4 ms" // as late as wrk2, which sends in bunches too
+	seldom      = "taillight, waking every 4 ms"
 	onSleep     = "time.Sleep"
 )
 
