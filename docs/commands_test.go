@@ -82,8 +82,8 @@ func commands() []command {
 		{line: `go test -run '^$' -bench Memory/requests -benchtime 1x -timeout 30m ./loadgen`, stage: "end-to-end"},
 		{line: `go test -run '^$' -bench Memory/users -benchtime 2x -timeout 30m ./loadgen`, stage: "end-to-end"},
 		{line: `go test -run '^$' -bench Omission -benchtime 1x -timeout 30m ./loadgen`, stage: "end-to-end"},
-		{line: `go test -run '^$' -bench Profile/many -benchtime 5x -timeout 30m -foreign ~/.cache/taillight-peers ./services/target`, stage: "end-to-end"},
-		{line: `go test -run '^$' -bench Profile/one -benchtime 5x -timeout 30m -foreign ~/.cache/taillight-peers ./services/target`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Profile/many -benchtime 5x -timeout 30m ./services/target -foreign ~/.cache/taillight-peers`, stage: "end-to-end"},
+		{line: `go test -run '^$' -bench Profile/one -benchtime 5x -timeout 30m ./services/target -foreign ~/.cache/taillight-peers`, stage: "end-to-end"},
 
 		{line: `go test -run '^$' -bench TargetLimit/search -benchtime 1x ./services/bench`, stage: "test"},
 

@@ -128,10 +128,16 @@ func lagsOf(log []noted, rate int, skip float64) ([]float64, error) {
 	return lags, nil
 }
 
+// wholeBunches is a multiple of how many requests leave together where they do,
+// at most 25 or so. Two arrivals that are not so many apart lie at different
+// places in their bunches, which would pass for another rate.
+const wholeBunches = 600
+
 // behindSchedule returns how far each arrival is behind its due time, in
 // seconds; of one that was early it is negative. It takes two arrivals.
 func behindSchedule(came []int64) []float64 {
 	half := len(came) / 2
+	half -= half % min(wholeBunches, half)
 	gaps := make([]float64, 0, len(came)-half)
 	for k := half; k < len(came); k++ {
 		gaps = append(gaps, float64(came[k]-came[k-half])/1e9/float64(half))
@@ -175,6 +181,25 @@ func TestLagsAreFoundFromOutside(t *testing.T) {
 		}
 		if n := len(lags); n < 2000 || rankOf(lags, 0.99) > 1e-6 || math.Abs(lags[n-2]-300e-6) > 1e-6 || math.Abs(lags[n-1]-400e-6) > 1e-6 {
 			t.Errorf("%d lags, p99 %g, the largest %g", n, rankOf(lags, 0.99), lags[n-2:])
+		}
+	}
+}
+
+// Requests that leave together are late by what they waited for each other, and
+// by no more, however many of them there are.
+func TestLagsOfBunchesAreTheirWaits(t *testing.T) {
+	const gap = 200_000 // ns
+	for _, bunch := range []int64{1, 2, 3, 4, 20, 25} {
+		var log []noted
+		for k := range int64(15_007) {
+			log = append(log, noted{Came: 5_000_000_000 + (k/bunch*bunch+bunch-1)*gap})
+		}
+		lags, err := lagsOf(log, 5000, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if most := float64((bunch-1)*gap) / 1e9; lags[0] > 1e-6 || math.Abs(lags[len(lags)-1]-most) > 1e-6 {
+			t.Errorf("in bunches of %d: lags of %g to %g, at most %g", bunch, lags[0], lags[len(lags)-1], most)
 		}
 	}
 }

@@ -19,7 +19,7 @@ const (
 
 // How far apart the wake-ups of a schedule are on average, see Plan.WakeEvery.
 const (
-	DefaultWakeEvery = 400 * time.Microsecond
+	DefaultWakeEvery = 600 * time.Microsecond
 	MinWakeEvery     = time.Microsecond
 	MaxWakeEvery     = 10 * time.Millisecond
 )

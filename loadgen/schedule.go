@@ -65,7 +65,7 @@ func (s *schedule) next() (time.Duration, bool) {
 
 // Waking the process costs as much CPU as a request or two, so the dispatcher
 // wakes once per Plan.WakeEvery on average and then serves all that fell due,
-// which is late by less than that. Up to 2,500 a second each is served at its
+// which is late by less than that. Up to 1,666 a second each is served at its
 // own time, and where a random process bunches them up to wakeAhead in a row.
 const wakeAhead = 32
 

@@ -125,7 +125,7 @@ func prices() [][2]string {
 // 3 ms of CPU and 10 ms of waiting, on one core; Taillight asks from another
 // one, 50 users without a pause, or one. The services take turns.
 //
-//	go test -run '^$' -bench Profile -benchtime 5x -timeout 1h -foreign ~/.cache/taillight-peers ./services/target
+//	go test -run '^$' -bench Profile -benchtime 5x -timeout 1h ./services/target -foreign ~/.cache/taillight-peers
 //
 // The figures are the services' CPU time per answer, whole process trees,
 // answers per second, and what a user waits. Without -foreign, and where it
