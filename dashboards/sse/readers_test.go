@@ -1,6 +1,7 @@
 package sse_test
 
 import (
+	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -118,8 +119,8 @@ func TestSlowReader(t *testing.T) {
 		long := strings.Repeat("y", beyond)
 		s.Tell(event("short"), event(long))
 		s.End(event("end"), nil)
-		time.Sleep(50 * time.Millisecond) // so that the buffers are full; a defect shows in most runs
-		all := read(t, slowly{conn}, -1)
+		time.Sleep(time.Second) // the buffers are full then; a defect shows in most runs
+		all := read(t, bufio.NewReaderSize(slowly{conn}, 64<<10), -1)
 		if !slices.Equal(texts(all), []string{"short", long, "end"}) {
 			t.Errorf("%d events", len(all))
 		}
