@@ -10,4 +10,4 @@ import (
 // socketOf returns none: elsewhere a socket is not written to without waiting.
 func socketOf(net.Conn) syscall.RawConn { return nil }
 
-func (r *reader) push(b []byte) (n int, err error) { return r.hurry(b) }
+func (s *Stream) push(r *reader, b []byte) (n int, err error) { return s.await(r, b) }

@@ -20,9 +20,9 @@ func socketOf(conn net.Conn) syscall.RawConn {
 }
 
 // push writes what the socket takes, and does not wait for it to take more.
-func (r *reader) push(b []byte) (n int, err error) {
+func (s *Stream) push(r *reader, b []byte) (n int, err error) {
 	if r.socket == nil {
-		return r.hurry(b)
+		return s.await(r, b)
 	}
 	closed := r.socket.Write(func(fd uintptr) bool {
 		n, err = syscall.Write(int(fd), b) // of a socket that does not block, as all of the net package

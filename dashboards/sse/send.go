@@ -35,30 +35,33 @@ const (
 // an event, for scripts see no comments.
 const beat = "event: beat\ndata: {}\n\n"
 
-// reader is one connection. All but hungUp is the sending goroutine's alone.
+// reader is one connection. All but hungUp is the sending goroutine's alone,
+// until it lets the reader go.
 type reader struct {
-	conn   net.Conn
-	socket syscall.RawConn // nil where it cannot be written to without waiting
-	next   int             // number of the first event that it lacks
-	rest   []byte          // of what was begun; shared
-	all    bool            // nothing comes after rest
-	sent   time.Time       // when something was last begun
-	took   time.Time       // when it last took something, or had something new to take
-	gone   chan struct{}   // closed when the connection is
-	hungUp bool            // by the reader; under the stream's lock
+	conn    net.Conn
+	socket  syscall.RawConn // nil where it cannot be written to without waiting
+	patient patient         // writes where there is no socket
+	next    int             // number of the first event that it lacks
+	rest    []byte          // of what was begun; shared
+	all     bool            // nothing comes after rest
+	sent    time.Time       // when something was last begun
+	took    time.Time       // when it last took something, or had something new to take
+	deaf    bool            // it was let go because it took nothing
+	gone    chan struct{}   // closed when it is let go
+	hungUp  bool            // by the reader; under the stream's lock
 }
 
 // ServeHTTP sends the events to one reader: those after Last-Event-ID, or the
 // parameter "after", or all that stand; then those that come, to the last. It
 // answers 204, on which a browser comes back no more, when the reader has the
-// last already, and 503 when there is no room. The connection must be one that
-// can be taken over (http.Hijacker): HTTP/1. Nothing is compressed: what is
-// large comes packed, and a compressor for each reader would take more than it
-// saves on the way to this machine.
+// last already, 503 when there is no room, and 410 after Close. The connection
+// must be one that can be taken over (http.Hijacker): HTTP/1. Nothing is
+// compressed: what is large comes packed, and a compressor for each reader
+// would take more than it saves on the way to this machine.
 func (s *Stream) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if q.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
-		http.Error(w, "only GET", http.StatusMethodNotAllowed)
+		s.refuse(w, http.StatusMethodNotAllowed, "only GET")
 		return
 	}
 	n := s.from(q)
@@ -66,30 +69,56 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	if !s.admit() {
+		s.refuse(w, http.StatusGone, "this stream is closed: nobody is let in any more")
+		return
+	}
+	defer s.owned.Done()
 	if !s.room.enter() {
 		w.Header().Set("Retry-After", fullHouse)
-		http.Error(w, "as many watch as may: close another page, or come back later", http.StatusServiceUnavailable)
+		s.refuse(w, http.StatusServiceUnavailable, "as many watch as may: close another page, or come back later")
 		return
 	}
 	defer s.room.leave()
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		http.Error(w, "this server cannot keep a stream open", http.StatusInternalServerError)
+		s.refuse(w, http.StatusInternalServerError, "this server cannot keep a stream open: ask by HTTP/1.1")
 		return
 	}
 	r := &reader{conn: conn, socket: socketOf(conn), next: n, rest: opening(w.Header()), sent: time.Now(), took: time.Now(), gone: make(chan struct{})}
-	if !s.enter(r) {
-		_ = conn.Close()
-		return
-	}
+	expect(r, s.patience)
+	s.enter(r)
 	// A reader has nothing more to say, but its end is told here. Ours comes by
-	// the connection being closed.
+	// a deadline in the past.
 	_, _ = io.CopyN(io.Discard, conn, small)
 	s.mu.Lock()
 	r.hungUp = true
 	s.wake()
 	s.mu.Unlock()
 	<-r.gone
+	r.hangUp()
+}
+
+// hangUp closes the connection, which may wait: where it is more than a socket
+// it has a farewell of its own. So neither the goroutine that has all readers
+// nor a lock is held by it.
+func (r *reader) hangUp() {
+	if c, ok := r.conn.(interface{ SetLinger(seconds int) error }); ok && r.deaf {
+		_ = c.SetLinger(0) // else what it does not take would be kept for it
+	}
+	_ = r.conn.Close() // there is nobody to tell
+}
+
+// admit lets a reader in, unless the stream is closed. Who is let in says
+// s.owned.Done at the end.
+func (s *Stream) admit() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.owned.Add(1)
+	return true
 }
 
 // opening is the head of the answer, with what others have set in it. Its end
@@ -119,20 +148,18 @@ func (s *Stream) from(q *http.Request) int {
 		return 0
 	}
 	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 {
-		return 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil || n < 0 || n >= s.next {
+		return 0 // no id of ours
 	}
 	return n + 1
 }
 
-// enter gives a reader to the goroutine that has them all, unless the stream
-// is closed.
-func (s *Stream) enter(r *reader) bool {
+// enter gives a reader to the goroutine that has them all.
+func (s *Stream) enter(r *reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
 	s.readers = append(s.readers, r)
 	s.watched = true
 	if !s.sending {
@@ -140,7 +167,6 @@ func (s *Stream) enter(r *reader) bool {
 		s.owned.Go(s.send)
 	}
 	s.wake()
-	return true
 }
 
 // send serves all readers, while there are any.
@@ -176,23 +202,39 @@ func (s *Stream) send() {
 // closed when there is more to do. With nobody left the caller ends.
 func (s *Stream) present() (readers []*reader, more <-chan struct{}) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range slices.Clone(s.readers) {
+	var parting []*reader
+	for _, r := range s.readers {
 		if r.hungUp || s.cut {
-			s.part(r, false)
+			parting = append(parting, r)
 		}
 	}
+	s.part(false, parting...)
 	s.sending = len(s.readers) > 0
-	return slices.Clone(s.readers), s.changed
+	readers, more = slices.Clone(s.readers), s.changed
+	s.mu.Unlock()
+	release(parting...)
+	return readers, more
 }
 
-// part closes a reader's connection. Locked.
-func (s *Stream) part(r *reader, served bool) {
-	_ = r.conn.Close() // there is nobody to tell
-	close(r.gone)
-	s.readers = slices.DeleteFunc(s.readers, func(other *reader) bool { return other == r })
+// part takes readers off. Locked.
+func (s *Stream) part(served bool, these ...*reader) {
+	if len(these) == 0 {
+		return
+	}
+	s.readers = slices.DeleteFunc(s.readers, func(r *reader) bool { return slices.Contains(these, r) })
 	s.served = s.served || served
 	s.wake()
+}
+
+// release has readers who were taken off hang up.
+func release(these ...*reader) {
+	for _, r := range these {
+		// It waits in a read.
+		if r.conn.SetReadDeadline(time.Unix(1, 0)) != nil {
+			_ = r.conn.Close() // it has ended, or knows no deadlines
+		}
+		close(r.gone)
+	}
 }
 
 // round gives each reader what it takes at once. Waiting says that somebody
@@ -201,8 +243,9 @@ func (s *Stream) round(readers []*reader) (waiting, moved bool) {
 	began := time.Now()
 	for _, r := range readers {
 		n, err := s.feed(r)
+		r.deaf = len(r.rest) > 0 && time.Since(r.took) >= s.patience
 		switch {
-		case err != nil || len(r.rest) > 0 && time.Since(r.took) >= s.patience:
+		case err != nil || r.deaf:
 			s.leave(r, false)
 		case r.all && len(r.rest) == 0:
 			s.leave(r, true)
@@ -221,8 +264,9 @@ func (s *Stream) round(readers []*reader) (waiting, moved bool) {
 
 func (s *Stream) leave(r *reader, served bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.part(r, served)
+	s.part(served, r)
+	s.mu.Unlock()
+	release(r)
 }
 
 // feed gives a reader what it takes at once, up to atOnce bytes.
@@ -242,7 +286,7 @@ func (s *Stream) feed(r *reader) (taken int, err error) {
 			return taken, nil
 		}
 		piece := r.rest[:min(len(r.rest), atOnce-taken)]
-		n, err := r.push(piece)
+		n, err := s.push(r, piece)
 		taken += n
 		r.rest = r.rest[n:]
 		if n > 0 {

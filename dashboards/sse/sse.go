@@ -15,6 +15,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -24,11 +25,19 @@ import (
 type Options struct {
 	// Patience is how long a reader may take nothing before it is dropped, and
 	// how often one that has nothing to read is told that the stream stands:
-	// twice in it. 10 s when zero.
+	// twice in it. 10 s when zero. What the reader's machine takes counts as
+	// taken, so a program that reads nothing is found out once its own receive
+	// buffer is full. On Linux, over TCP, that is all there is to fill: what the
+	// machine does not acknowledge for so long ends the connection. Elsewhere
+	// there is the send buffer of this machine as well, which is asked to be of
+	// 128 KiB.
 	Patience time.Duration
 	// Room bounds the readers of all streams that share it; one of its own, of
 	// MaxReaders, when nil.
 	Room *Room
+	// Refuse answers who gets no stream, with why in a sentence; plain text when
+	// nil.
+	Refuse func(w http.ResponseWriter, status int, why string)
 }
 
 // defaultPatience is above what a browser needs that draws a large event.
@@ -58,21 +67,24 @@ type Event struct {
 type Stream struct {
 	patience time.Duration
 	room     *Room
+	refuse   func(w http.ResponseWriter, status int, why string)
 	epoch    string // of its ids: a stream before it at the same address had others
 
 	mu      sync.Mutex
 	log     []Event
-	next    int           // number of the next event
-	changed chan struct{} // closed, and replaced, when anything here does
-	over    bool          // the last event was told
-	closed  bool          // nobody may come any more
-	cut     bool          // and whoever is here goes
+	lent    bool           // log is with somebody: nothing is taken out of it, but of a copy
+	keys    map[string]int // numbers of the events that stand, by their keys
+	next    int            // number of the next event
+	changed chan struct{}  // closed, and replaced, when anything here does
+	over    bool           // the last event was told
+	closed  bool           // nobody may come any more
+	cut     bool           // and whoever is here goes
 	readers []*reader
 	watched bool // somebody came
 	served  bool // somebody was sent the last event
 
-	sending bool // the goroutine that has the connections is there
-	owned   sync.WaitGroup
+	sending bool           // the goroutine that serves the readers is there
+	owned   sync.WaitGroup // of that, of what it has begun, and of the readers
 }
 
 // New returns a stream without events.
@@ -83,9 +95,12 @@ func New(o Options) *Stream {
 	if o.Room == nil {
 		o.Room = NewRoom(MaxReaders)
 	}
+	if o.Refuse == nil {
+		o.Refuse = func(w http.ResponseWriter, status int, why string) { http.Error(w, why, status) }
+	}
 	epoch := make([]byte, 4)
 	_, _ = rand.Read(epoch) // never fails
-	return &Stream{patience: o.Patience, room: o.Room, epoch: hex.EncodeToString(epoch), changed: make(chan struct{})}
+	return &Stream{patience: o.Patience, room: o.Room, refuse: o.Refuse, epoch: hex.EncodeToString(epoch), keys: map[string]int{}, changed: make(chan struct{})}
 }
 
 // Tell adds events to what stands, in place of what they replace. After the
@@ -93,11 +108,20 @@ func New(o Options) *Stream {
 func (s *Stream) Tell(events ...Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tell(events...)
+}
+
+// tell is Tell. Locked.
+func (s *Stream) tell(events ...Event) {
 	if s.over {
 		return
 	}
+	replaced := false
 	for _, e := range events {
-		s.add(e)
+		replaced = s.add(e) || replaced
+	}
+	if replaced {
+		s.remove(func(e Event) bool { return e.Key != "" && s.keys[e.Key] != e.number })
 	}
 	s.wake()
 }
@@ -107,7 +131,21 @@ func (s *Stream) Tell(events ...Event) {
 func (s *Stream) Drop(these func(Event) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.log = slices.DeleteFunc(s.log, these)
+	s.remove(these)
+}
+
+// remove takes events out of the log, as Drop says. Locked.
+func (s *Stream) remove(these func(Event) bool) {
+	if s.lent {
+		s.log, s.lent = slices.Clone(s.log), false
+	}
+	s.log = slices.DeleteFunc(s.log, func(e Event) bool {
+		goes := these(e)
+		if goes && s.keys[e.Key] == e.number {
+			delete(s.keys, e.Key)
+		}
+		return goes
+	})
 }
 
 // End tells the last event, and forgets those before it that are not needed
@@ -118,20 +156,20 @@ func (s *Stream) End(last Event, forget func(Event) bool) {
 	if s.over {
 		return
 	}
-	s.over = true
 	if forget != nil {
-		s.log = slices.DeleteFunc(s.log, forget)
+		s.remove(forget)
 	}
-	s.add(last)
-	s.wake()
+	s.tell(last)
+	s.over = true
 }
 
-// Events returns what stands, the oldest first.
+// Events returns what stands, the oldest first. All who ask share it: it is
+// for reading.
 func (s *Stream) Events() []Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// A copy: events are taken out of the log.
-	return slices.Clone(s.log)
+	s.lent = true
+	return slices.Clip(s.log)
 }
 
 // Len returns how many events stand.
@@ -141,8 +179,9 @@ func (s *Stream) Len() int {
 	return len(s.log)
 }
 
-// add writes an event down. Locked.
-func (s *Stream) add(e Event) {
+// add writes an event down, and reports whether it takes the place of another,
+// which is still to be removed. Locked.
+func (s *Stream) add(e Event) (replaces bool) {
 	e.number = s.next
 	s.next++
 	e.text = fmt.Appendf(make([]byte, 0, len(e.Data)+64), "id: %s-%d\n", s.epoch, e.number)
@@ -154,9 +193,11 @@ func (s *Stream) add(e Event) {
 	e.text = append(append(e.text, e.Data...), "\n\n"...)
 	e.Data = e.text[from : len(e.text)-2 : len(e.text)-2]
 	if e.Key != "" {
-		s.log = slices.DeleteFunc(s.log, func(old Event) bool { return old.Key == e.Key })
+		_, replaces = s.keys[e.Key]
+		s.keys[e.Key] = e.number
 	}
-	s.log = append(s.log, e)
+	s.log = append(s.log, e) // behind what is lent
+	return replaces
 }
 
 // wake tells everybody who waits to look again. Locked.
@@ -220,7 +261,8 @@ func (s *Stream) Linger(ctx context.Context) {
 }
 
 // Close lets nobody in any more, waits until those who read have gone, at the
-// latest when ctx ends, and for what they left behind.
+// latest when ctx ends, and for what they left behind. Who comes then is
+// answered 410.
 func (s *Stream) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true

@@ -143,7 +143,7 @@ func TestReadersGetAll(t *testing.T) {
 		t.Errorf("after the second come %q", since)
 	}
 	epoch, _, _ := strings.Cut(all[0].id, "-")
-	for _, strange := range []string{"00000000-3", epoch + "-x", epoch + "--5", "3", "\u2028"} {
+	for _, strange := range []string{"00000000-3", epoch + "-x", epoch + "--5", epoch + "-4", "3", "\u2028"} {
 		if again := texts(read(t, ask(t, srv.URL, strange).body, -1)); len(again) != 4 {
 			t.Errorf("after %q come %q", strange, again)
 		}
@@ -163,6 +163,7 @@ func TestWhatStands(t *testing.T) {
 		s := sse.New(sse.Options{})
 		type entry struct{ key, data string }
 		var want []entry
+		lent := map[string][]sse.Event{} // what stood, by how it was printed
 		for i := range rapid.IntRange(0, 40).Draw(t, "events") {
 			key := rapid.SampledFrom([]string{"", "", "a", "b", "c"}).Draw(t, "key")
 			e := entry{key, fmt.Sprint(i)}
@@ -174,6 +175,15 @@ func TestWhatStands(t *testing.T) {
 			default:
 				want = append(slices.DeleteFunc(want, same), e)
 				s.Tell(sse.Event{Key: key, Data: []byte(e.data)})
+			}
+			if rapid.Bool().Draw(t, "read") {
+				now := s.Events()
+				lent[fmt.Sprint(now)] = now
+			}
+		}
+		for before, then := range lent {
+			if now := fmt.Sprint(then); now != before {
+				t.Errorf("what somebody reads became %s, it was %s", now, before)
 			}
 		}
 		var stands []entry
@@ -239,32 +249,6 @@ func TestDeafReaders(t *testing.T) {
 	if all := texts(read(t, ask(t, srv.URL, "").body, -1)); !slices.Equal(all[:events], want) {
 		t.Error("who comes after the end does not get all")
 	}
-}
-
-// A reader that is slow, but reads, gets all, whatever its patience.
-func TestSlowReader(t *testing.T) {
-	s := sse.New(sse.Options{Patience: hang})
-	srv := serve(t, s)
-	conn := silent(t, srv)
-	long := strings.Repeat("y", 3<<20)
-	s.Tell(event("short"), event(long))
-	s.End(event("end"), nil)
-	all := read(t, slowly{conn}, -1)
-	if !slices.Equal(texts(all), []string{"short", long, "end"}) {
-		t.Errorf("%d events", len(all))
-	}
-}
-
-// slowly reads little at a time, and rests at times.
-type slowly struct{ r io.Reader }
-
-func (s slowly) Read(b []byte) (int, error) {
-	n, err := io.ReadFull(s.r, b[:min(len(b), 64<<10)])
-	time.Sleep(time.Millisecond)
-	if err == io.ErrUnexpectedEOF {
-		err = nil
-	}
-	return n, err
 }
 
 // Who waits is told that the stream stands.
@@ -351,10 +335,27 @@ func TestLingerAndClose(t *testing.T) {
 	if rest := texts(read(t, res.body, -1)); len(rest) != 0 {
 		t.Errorf("after the close comes %q", rest)
 	}
-	q, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, other.URL, nil)
-	if res, err := http.DefaultTransport.RoundTrip(q); err == nil {
-		t.Errorf("who comes after the close is answered %s", res.Status)
-		_ = res.Body.Close()
+	late := ask(t, other.URL, "")
+	said, _ := io.ReadAll(late.body)
+	if late.status != http.StatusGone || !strings.Contains(string(said), "closed") {
+		t.Errorf("who comes after the close is answered %d %q", late.status, said)
+	}
+}
+
+// Who gets no stream is told why as its server tells such things.
+func TestRefusals(t *testing.T) {
+	var said []string
+	s := sse.New(sse.Options{Room: sse.NewRoom(0), Refuse: func(w http.ResponseWriter, status int, why string) {
+		said = append(said, why)
+		w.WriteHeader(status)
+	}})
+	for i, want := range []int{http.StatusServiceUnavailable, http.StatusGone} {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		if w.Code != want || len(said) != i+1 || w.Body.Len() > 0 {
+			t.Errorf("%d %q, %q", w.Code, w.Body, said)
+		}
+		s.Close(gone())
 	}
 }
 

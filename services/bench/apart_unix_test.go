@@ -164,7 +164,7 @@ func TestWhatAReceiverIsNotToldIsCounted(t *testing.T) {
 		sendSpan(t, s, trace.String())
 	}
 	s.settle(nil)
-	if b := s.inbox.books(); b.Untold != 4 || b.Spans != 2 || !strings.Contains(b.note(), "was not told of 4 kept requests") {
+	if b := s.inbox.books(); b.Untold != 4 || b.Spans != 2 || !strings.Contains(b.note(), "could not be told of 4 kept requests, and spans of these that came were not kept") {
 		t.Errorf("%+v: %s", b, b.note())
 	}
 	s.inbox.detach(false)

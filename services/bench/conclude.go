@@ -88,7 +88,7 @@ func (r *run) conclude(result *loadgen.Result) (*Outcome, error) {
 // note says why telemetry is missing, where that is known.
 func (b *books) note() string {
 	if b.Ended == "" && b.Untold > 0 {
-		return fmt.Sprintf("the process that receives telemetry did not keep up: it was not told of %d kept requests, whose spans are dropped", b.Untold)
+		return fmt.Sprintf("the process that receives telemetry did not keep up: it could not be told of %d kept requests, and spans of these that came were not kept", b.Untold)
 	}
 	return b.Ended
 }
@@ -316,7 +316,7 @@ const (
 	unjoinedNotSampled = "not_sampled"    // its traceparent said so
 	unjoinedNoAnswer   = "no_answer"      // the service may never have seen it
 	unjoinedNoServer   = "no_server_span" // of its trace came only spans of other kinds
-	unjoinedNoSpan     = "no_span"        // of its trace nothing came: not sent, sent late, or dropped
+	unjoinedNoSpan     = "no_span"        // of its trace nothing was kept: not sent, sent late, or dropped there or here
 )
 
 // join counts which kept exchanges have a server span, and why the others have

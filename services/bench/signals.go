@@ -64,7 +64,7 @@ type books struct {
 	Forwarded map[string]int64 // by unit and outcome
 	Spans     int64            // kept
 	CPU       []signal.Latest  // of the instances that tell it
-	Untold    int64            // kept exchanges that had no room to wait for being told
+	Untold    int64            // kept exchanges that were not told, for as many waited for that as may
 	Unwritten string           // what kept all from being archived; "" is nothing
 	Ended     string           // why the receivers are gone; "" when they are not
 }

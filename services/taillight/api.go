@@ -74,6 +74,9 @@ func (r *runner) order(w http.ResponseWriter, q *http.Request) {
 	case errors.As(err, &taken):
 		reply(w, http.StatusUnprocessableEntity, accepted{Error: err.Error()})
 	case errors.As(err, &busy):
+		if busy.id == "" {
+			w.Header().Set("Retry-After", "1") // as often as a client of ours asks: the turn is kept for that
+		}
 		reply(w, http.StatusConflict, accepted{ID: busy.id, Error: err.Error()})
 	case err != nil:
 		reply(w, http.StatusServiceUnavailable, accepted{Error: err.Error()})

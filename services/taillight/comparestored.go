@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/taillight-load/taillight/dashboards/page"
@@ -63,7 +65,30 @@ func (r *runner) comparedPage(w http.ResponseWriter, q *http.Request) {
 type refusal struct {
 	error
 	status int
-	id     string // of the run in the way, if any
+	id     string        // of the run in the way, if any
+	after  time.Duration // when to come again; 0 is not known
+}
+
+// beginComparing keeps runs from being begun until done is called: a
+// comparison takes processors for seconds. It is refused while a run goes on
+// or waits for its turn, while another comparison is under way, and to a
+// reader who had more than his share.
+func (r *runner) beginComparing(reader string) (done func(), refused *refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if j := r.current(); j != nil {
+		return nil, &refusal{error: fmt.Errorf("run %s goes on, and a comparison would take its processors: wait for its end", j.id), status: http.StatusConflict, id: j.id}
+	}
+	began := time.Now()
+	if no := r.turns.refuse(reader, began); no != nil {
+		return nil, no
+	}
+	r.turns.begin()
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.turns.end(reader, began, time.Now())
+	}, nil
 }
 
 // compareAsked sets the two runs that a request names side by side.
@@ -71,21 +96,21 @@ func (r *runner) compareAsked(w http.ResponseWriter, q *http.Request) (*compared
 	a, b := q.FormValue("a"), q.FormValue("b")
 	for _, id := range []string{a, b} {
 		if err := bench.CheckID(id); err != nil {
-			return nil, &refusal{fmt.Errorf("give a and b: %w", err), http.StatusBadRequest, ""}
+			return nil, &refusal{error: fmt.Errorf("give a and b: %w", err), status: http.StatusBadRequest}
 		}
 		dir, err := r.openRun(id)
 		if err != nil {
-			return nil, &refusal{fmt.Errorf("no such run: %s", id), http.StatusNotFound, ""}
+			return nil, &refusal{error: fmt.Errorf("no such run: %s", id), status: http.StatusNotFound}
 		}
 		_ = dir.Close() // only read
 	}
 	if a == b {
-		return nil, &refusal{errors.New("a and b are one run: name two"), http.StatusBadRequest, ""}
+		return nil, &refusal{error: errors.New("a and b are one run: name two"), status: http.StatusBadRequest}
 	}
-	done, refused := r.beginComparing()
+	done, refused := r.beginComparing(hostOf(q.RemoteAddr))
 	if refused != nil {
-		if refused.status == http.StatusTooManyRequests {
-			w.Header().Set("Retry-After", "2")
+		if refused.after > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refused.after.Seconds()))))
 		}
 		return nil, refused
 	}
@@ -94,7 +119,7 @@ func (r *runner) compareAsked(w http.ResponseWriter, q *http.Request) (*compared
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(compareWait))
 	out, err := compareDirs(filepath.Join(r.o.runs, a), filepath.Join(r.o.runs, b), q.FormValue("force") == "true")
 	if err != nil {
-		return nil, &refusal{err, http.StatusConflict, ""}
+		return nil, &refusal{error: err, status: http.StatusConflict}
 	}
 	return out, nil
 }

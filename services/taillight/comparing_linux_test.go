@@ -51,19 +51,24 @@ func TestARunAndAComparisonExcludeEachOther(t *testing.T) {
 		}
 		pipe, _ = os.OpenFile(seconds, os.O_WRONLY|syscall.O_NONBLOCK, 0) // fails until somebody reads
 	}
+	beside := func(status int, why string) {
+		t.Helper()
+		for _, path := range []string{"/api/compare", comparePath} {
+			if w := get(h, path+query, nil); w.Code != status || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), why) {
+				t.Errorf("%s beside a comparison: %d %v %s", path, w.Code, w.Header(), w.Body)
+			}
+		}
+	}
+	beside(http.StatusTooManyRequests, "another comparison is under way")
 	w := post(h, names.PathRuns, []byte(`{"test":"smoke"}`), nil)
 	var a accepted
-	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || w.Code != http.StatusConflict || a.ID != "" || !strings.Contains(a.Error, "are being compared") {
+	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || w.Code != http.StatusConflict || w.Header().Get("Retry-After") == "" || a.ID != "" || !strings.Contains(a.Error, "are being compared") {
 		t.Errorf("a run beside a comparison: %d %+v, %v", w.Code, a, err)
 	}
+	beside(http.StatusServiceUnavailable, "a run waits")
 	var inTheWay *busyError
 	if _, err := r.begin(bench.Config{}); !errors.As(err, &inTheWay) {
 		t.Fatalf("a run beside a comparison: %v", err)
-	}
-	for _, path := range []string{"/api/compare", comparePath} {
-		if w := get(h, path+query, nil); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
-			t.Errorf("%s beside a comparison: %d %s", path, w.Code, w.Body)
-		}
 	}
 	if _, err := pipe.Write(text); err != nil {
 		t.Fatal(err)

@@ -24,8 +24,12 @@ import (
 // everything back: the change is in the files, the credential is not.
 func TestARunIsSteeredThroughTheAPI(t *testing.T) {
 	const credential = "hunter2-and-more"
-	var came atomic.Bool
+	var came, unnamed atomic.Bool
 	shop := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		// Whoever is loaded against his will can tell by these, and refuse.
+		if q.UserAgent() != "taillight" || q.Header.Get("Traceparent") == "" {
+			unnamed.Store(true)
+		}
 		if q.Header.Get("Authorization") == "Bearer "+credential && q.Header.Get("Cookie") == "id="+credential {
 			came.Store(true)
 		}
@@ -111,6 +115,9 @@ func TestARunIsSteeredThroughTheAPI(t *testing.T) {
 	}
 	if w := post(h, run+"/load", []byte(`{"users":1}`), nil); w.Code != 409 {
 		t.Errorf("a change after the end: %d %s", w.Code, w.Body)
+	}
+	if unnamed.Load() {
+		t.Error("a request does not say whose it is")
 	}
 	if !came.Load() {
 		t.Error("the credential was not sent")

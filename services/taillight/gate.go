@@ -85,7 +85,11 @@ func (g *gate) misnamed(host string) string {
 
 // guarded lets through who may change what serve does.
 func (g *gate) guarded(do http.HandlerFunc) http.Handler {
-	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	origins := http.NewCrossOriginProtection()
+	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusForbidden, accepted{Error: "a page of another origin may not start, change or stop runs: use that of serve"})
+	}))
+	return origins.Handler(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if status, err := g.admitted(q); err != nil {
 			reply(w, status, accepted{Error: err.Error()})
 			return

@@ -176,9 +176,10 @@ func TestWatchersAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		said, _ := io.ReadAll(res.Body)
 		_ = res.Body.Close()
-		if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
-			t.Errorf("%s, with no room left: %s, %v", path, res.Status, res.Header)
+		if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || strings.HasPrefix(string(said), `{"error":`) != (path == api) {
+			t.Errorf("%s, with no room left: %s, %v %s", path, res.Status, res.Header, said)
 		}
 	}
 	ended, cancel := context.WithCancel(t.Context())

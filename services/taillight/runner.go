@@ -29,11 +29,11 @@ type runner struct {
 	gateway netip.Addr      // that of the gate
 	room    *sse.Room       // for all who watch; nil is some for each run
 
-	owned     sync.WaitGroup
-	mu        sync.Mutex
-	jobs      []*job        // the last ones, the newest at the end
-	comparing chan struct{} // closed when the comparison that is under way is done; nil when none is
-	ends      bool          // no more are begun
+	owned sync.WaitGroup
+	mu    sync.Mutex
+	jobs  []*job // the last ones, the newest at the end
+	turns turns  // of runs and comparisons
+	ends  bool   // no more are begun
 
 	packing sync.Mutex // of the one download that compresses
 }
@@ -54,8 +54,10 @@ type job struct {
 }
 
 func newJob(id string, room *sse.Room) *job {
-	o := sse.Options{Room: room}
-	return &job{id: id, done: make(chan struct{}), page: page.NewLive(o), told: sse.New(o)}
+	shown := sse.Options{Room: room}
+	told := shown
+	told.Refuse = func(w http.ResponseWriter, status int, why string) { reply(w, status, accepted{Error: why}) }
+	return &job{id: id, done: make(chan struct{}), page: page.NewLive(shown), told: sse.New(told)}
 }
 
 // close lets nobody watch any more, and waits for who does until ctx ends.
@@ -111,11 +113,14 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if j := r.current(); j != nil {
+		r.turns.wait(time.Now())
 		return nil, &busyError{id: j.id, done: j.done}
 	}
-	if r.comparing != nil {
-		return nil, &busyError{done: r.comparing}
+	if r.turns.comparing != nil {
+		r.turns.wait(time.Now())
+		return nil, &busyError{done: r.turns.comparing}
 	}
+	r.turns.taken()
 	if r.ends || r.ctx.Err() != nil {
 		return nil, errors.New("serve is about to end")
 	}
@@ -239,27 +244,6 @@ func (r *runner) current() *job {
 		}
 	}
 	return nil
-}
-
-// beginComparing keeps runs from being begun until done is called: a
-// comparison takes processors for seconds. It is refused while a run goes on,
-// or another comparison.
-func (r *runner) beginComparing() (done func(), refused *refusal) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if j := r.current(); j != nil {
-		return nil, &refusal{fmt.Errorf("run %s goes on, and a comparison would take its processors: wait for its end", j.id), http.StatusConflict, j.id}
-	}
-	if r.comparing != nil {
-		return nil, &refusal{errors.New("another comparison is under way: try again when it is done"), http.StatusTooManyRequests, ""}
-	}
-	r.comparing = make(chan struct{})
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		close(r.comparing)
-		r.comparing = nil
-	}, nil
 }
 
 // goesOn reports whether a run is this serve's and not done.

@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
@@ -43,7 +46,7 @@ func storedServe(t *testing.T) (r *runner, h http.Handler, id string) {
 	if err := os.WriteFile(filepath.Join(elsewhere, "run.json"), []byte(`{"schema":1,"secret":1}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for link, to := range map[string]string{filepath.Join(dir, "link.json"): "../outside.json", filepath.Join(dir, "inside.json"): ".hidden", filepath.Join(r.o.runs, "linked"): elsewhere} {
+	for link, to := range map[string]string{filepath.Join(dir, "link.json"): "../outside.json", filepath.Join(dir, "inside.json"): ".hidden", filepath.Join(dir, "out"): "../stray", filepath.Join(r.o.runs, "linked"): elsewhere} {
 		if err := os.Symlink(to, link); err != nil {
 			t.Skip(err)
 		}
@@ -108,14 +111,15 @@ func TestThreatDNSRebinding(t *testing.T) {
 
 func TestThreatCrossSiteRequestForgery(t *testing.T) {
 	_, h, id := storedServe(t)
+	changing := []string{names.PathRuns, names.PathRuns + "/" + busyRun + "/load", names.PathRuns + "/" + busyRun + "/stop"}
 	for name, header := range map[string][2]string{
 		"another site": {"Sec-Fetch-Site", "cross-site"}, "another port of this host": {"Sec-Fetch-Site", "same-site"}, "another origin": {"Origin", "http://127.0.0.1:3000"},
-		"a report, which has no origin": {"Origin", "null"}, "a form": {"Content-Type", "application/x-www-form-urlencoded"}, "plain text": {"Content-Type", "text/plain"},
+		"a report, which has no origin": {"Origin", "null"},
 	} {
-		for _, path := range []string{names.PathRuns, names.PathRuns + "/" + busyRun + "/load", names.PathRuns + "/" + busyRun + "/stop"} {
+		for _, path := range changing {
 			w := post(h, path, []byte("{}"), func(q *http.Request) { q.Header.Set(header[0], header[1]) })
-			if w.Code != http.StatusForbidden && w.Code != http.StatusUnsupportedMediaType {
-				t.Errorf("%s, %s: %d", path, name, w.Code)
+			if w.Code != http.StatusForbidden || !strings.HasPrefix(w.Body.String(), `{"error":`) {
+				t.Errorf("%s, %s: %d %s", path, name, w.Code, w.Body)
 			}
 		}
 	}
@@ -131,6 +135,32 @@ func TestThreatCrossSiteRequestForgery(t *testing.T) {
 		w := httptest.NewRecorder()
 		if h.ServeHTTP(w, q); w.Code != http.StatusMethodNotAllowed {
 			t.Errorf("%s: %d", method, w.Code)
+		}
+	}
+}
+
+// What a page can send to another origin without asking it first, a form or a
+// script, is taken for no order, whoever sends it: old browsers do not say where
+// a request comes from.
+func TestThreatFormsOfOtherSites(t *testing.T) {
+	_, h, _ := storedServe(t)
+	for _, path := range []string{names.PathRuns, names.PathRuns + "/" + busyRun + "/load", names.PathRuns + "/" + busyRun + "/stop"} {
+		for _, token := range []string{"", "Bearer s3cret"} {
+			for kind, want := range map[string]bool{
+				"application/x-www-form-urlencoded": false, "multipart/form-data; boundary=x": false, "text/plain": false, "text/plain; charset=utf-8": false,
+				"": false, "*/*": false, "application/jsonp": false, "text/json": false, "text/plain; application/json": false, "text/plain, application/json": false, "application/octet-stream": false,
+				"application/json": true, "Application/JSON; charset=utf-8": true,
+			} {
+				w := post(h, path, []byte("{}"), func(q *http.Request) {
+					q.Header.Set("Content-Type", kind)
+					if token != "" {
+						q.Header.Set("Authorization", token)
+					}
+				})
+				if taken := w.Code != http.StatusUnsupportedMediaType; taken != want {
+					t.Errorf("%s of type %q: %d %s", path, kind, w.Code, w.Body)
+				}
+			}
 		}
 	}
 }
@@ -330,6 +360,27 @@ func TestThreatLoadAsAWeapon(t *testing.T) {
 	}
 }
 
+// Nobody else reaches a serve that was told no address.
+func TestThreatOpenBind(t *testing.T) {
+	cmd := serveCommand(&world{})
+	for _, flag := range []string{"web", "otlp", "profiles"} {
+		if host, port, err := net.SplitHostPort(cmd.Flag(flag).DefValue); err != nil || !loopback(host) || port == "" {
+			t.Errorf("--%s is %s", flag, cmd.Flag(flag).DefValue)
+		}
+	}
+	// Where the default of --otlp-grpc and those of a run are found.
+	signals, err := bench.Listen(bench.ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer signals.Close(t.Context())
+	for _, base := range []string{signals.OTLP, signals.GRPC, signals.Profiles, "http://" + webUsual, "http://" + webFree} {
+		if u, err := url.Parse(base); err != nil || !loopback(u.Hostname()) {
+			t.Errorf("without an address there is %s", base)
+		}
+	}
+}
+
 // What a browser holds back from other sites, it does for these headers.
 func TestThreatReadingByOtherSites(t *testing.T) {
 	_, h, id := storedServe(t)
@@ -386,7 +437,7 @@ func TestThreatPathTraversal(t *testing.T) {
 	for _, path := range []string{
 		"/runs/", "/runs/" + id, "/runs/" + id + "/", "/runs/" + id + "/flight", "/runs/" + id + "/flight/", "/runs/../outside.json", "/runs/" + id + "/../outside.json",
 		"/runs/" + id + "/%2e%2e/outside.json", "/runs/%2e%2e/outside.json", "/runs/" + id + "/..%2foutside.json", "/runs/" + id + "%2f..%2fstray/file.json", "/runs/stray/file.json",
-		"/runs/" + id + "/link.json", "/runs/" + id + "/inside.json", "/runs/.kept/run.json", "/api/runs/.kept/archive.zip", "/runs/linked/run.json", "/runs/" + id + "/.hidden", "/runs/" + id + "/lock", "/runs/" + id + "/run.json.tmp", "/runs/" + id + "//etc/passwd",
+		"/runs/" + id + "/link.json", "/runs/" + id + "/out/file.json", "/runs/" + id + "/%2e/run.json", "/runs/" + id + "/flight%2f..%2frun.json", "/runs/" + id + "/inside.json", "/runs/.kept/run.json", "/api/runs/.kept/archive.zip", "/runs/linked/run.json", "/runs/" + id + "/.hidden", "/runs/" + id + "/lock", "/runs/" + id + "/run.json.tmp", "/runs/" + id + "//etc/passwd",
 		"/runs/.%00/run.json", "/api/runs/linked", "/api/runs/linked/files", "/api/runs/linked/archive.zip", "/api/runs/..%2f/files", "/api/runs/stray/archive.zip", "/api/compare?a=linked&b=" + id,
 	} {
 		q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, nil)

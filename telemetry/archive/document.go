@@ -161,7 +161,7 @@ type Signals struct {
 	Capabilities signal.Capabilities `json:"capabilities"`
 	Spans        SpanCount           `json:"spans"`
 	Refused      map[string]int64    `json:"refused,omitempty"` // requests of telemetry that were not taken, by reason; passed_on counts profiles of unknown kinds that only --forward-profiles got
-	Untold       int64               `json:"untold,omitempty"`  // kept exchanges that the receiver could not be told of, for it did not keep up: their spans are dropped
+	Untold       int64               `json:"untold,omitempty"`  // kept exchanges that the receiver could not be told of, for what it was told before was not taken yet: spans of these that came were not kept
 	Note         string              `json:"note,omitempty"`    // why telemetry stopped coming, or is missing, where that is known
 	Profiles     int                 `json:"profiles"`
 	Flights      int                 `json:"flights"`
