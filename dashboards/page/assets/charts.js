@@ -55,6 +55,19 @@
     chart.table.refresh();
   };
 
+  /**
+   * Lines of groups that stand one upon the other, the first at the bottom. Each
+   * is drawn at the height of the sum up to it, tallest first, so that the
+   * lower ones cover it.
+   */
+  T.stacked = function (groups) {
+    const bars = uPlot.paths.bars({ size: [0.9, 40], gap: 0 });
+    return groups.map((g, i) => ({
+      label: g.label, color: g.color, fill: g.color, width: 0, paths: bars, total: g.total,
+      data: T.column((s) => groups.slice(0, i + 1).reduce((n, h) => n + h.of(s), 0) || null), shown: T.column(g.of),
+    })).reverse();
+  };
+
   /** Words that change as one points at something never get lower, unless they get another width: what is below must not move. */
   T.steady = function (words) {
     let width = -1;
@@ -100,8 +113,8 @@
         fill: l.fill ? () => T.color(l.fill) : undefined,
         width: l.width || 1.6,
         dash: l.dash,
-        points: { show: () => chart.o.x.length < 3 },
-        paths: l.paths,
+        points: l.points ? { show: true, size: 5, fill: () => T.color(l.color) } : { show: () => chart.o.x.length < 3 },
+        paths: l.points ? () => null : l.paths,
         spanGaps: false,
       }))],
       axes: axes(o, time),
@@ -290,7 +303,7 @@
   /** Hands the figures of a chart over as a file, in seconds, bytes and other units without a prefix. */
   function download(o) {
     const quoted = (v) => (/[",\n]/.test(v) || /^[=+@-]/.test(v) ? '"' + (/^[=+@-]/.test(v) ? "'" : '') + v.replace(/"/g, '""') + '"' : v);
-    const lines = [[o.time === false ? 'x' : 'seconds since the start', ...o.lines.map((l) => l.label)].map(quoted).join(',')];
+    const lines = [[o.xHead || (o.time === false ? 'x' : 'seconds since the start'), ...o.lines.map((l) => l.label)].map(quoted).join(',')];
     o.x.forEach((x, i) => lines.push([x, ...o.lines.map((l) => { const v = (l.shown || l.data)[i]; return v === null || v === undefined ? '' : v; })].join(',')));
     const url = URL.createObjectURL(new Blob([lines.join('\n') + '\n'], { type: 'text/csv' }));
     const name = [T.state.config ? T.state.config.id : 'comparison', o.title].join(' ').replace(/[^A-Za-z0-9.-]+/g, '-') + '.csv';
