@@ -16,11 +16,14 @@
     if (o.time !== false) o.xRange = T.span();
     const figure = el('figure', { class: 'chart', id: o.id });
     const legend = el('div', { class: 'legend' });
-    const holder = el('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-roledescription': 'chart', 'aria-label': o.label + '. Arrow keys read it point by point.' });
+    const holder = el('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-roledescription': 'chart' });
     const voice = el('p', { class: 'voice', 'aria-live': 'polite' });
-    figure.append(el('figcaption', null, el('strong', null, o.title), o.note && el('span', null, o.note)), legend, holder, voice);
+    const note = el('span');
+    figure.append(el('figcaption', null, el('strong', null, o.title), o.note && note), legend, holder, voice);
     if (o.extra) figure.append(o.extra);
-    const chart = { o, plot: null, figure, buttons: [] };
+    const words = (now) => { note.textContent = now.note || ''; holder.setAttribute('aria-label', now.label + '. Arrow keys read it point by point.'); };
+    words(o);
+    const chart = { o, plot: null, figure, buttons: [], words };
     chart.table = table(chart);
     figure.append(chart.table.element);
     parent.append(figure);
@@ -52,6 +55,7 @@
     if (zoomed) chart.plot.redraw(true);
     const idx = chart.plot.cursor.idx;
     read(chart, idx === undefined ? null : idx);
+    chart.words(o);
     chart.table.refresh();
   };
 

@@ -15,7 +15,7 @@
     const lines = [{ ...line('received', '--c-ok', (s) => s.bytes_in), fill: '--c-ok-fill' }, line('sent', '--c-sent', (s) => s.bytes_out)];
     return {
       title: 'Bytes over time', id: 'bytes', note: T.columnWidth() + ': bodies of answers, and requests with their heads',
-      label: 'Bytes per second over time: ' + lines.map((l) => l.label + ' ' + l.total).join('; '), x: T.times(), lines, format: rate, tick: (v) => (v ? rate(v) : '0'), height: 9,
+      label: 'Bytes per second over time: ' + lines.map((l) => l.label + ' ' + l.total).join('; '), x: T.times(), lines, format: rate, tick: (v) => (v ? rate(v).replace(/\.0+(?=\s)/, '') : '0'), height: 9,
     };
   };
 

@@ -471,6 +471,8 @@ async function printed(page, view) {
   await page.evaluate(() => window.dispatchEvent(new Event('beforeprint')));
   assert.deepEqual([await folded(), await page.evaluate(() => document.documentElement.dataset.mode)], [0, 'light'], 'on paper');
   assert.ok(await page.evaluate(() => [...document.querySelectorAll('.chart canvas')].every((c) => c.getBoundingClientRect().right <= innerWidth + 1)), 'paper cuts a chart off');
+  const beyond = await page.evaluate(() => [...document.querySelectorAll('#latency table')].map((t) => Math.round(t.getBoundingClientRect().right - innerWidth)).filter((over) => over > 1));
+  assert.deepEqual(beyond, [], 'paper cuts a table of latency off, px');
   assert.equal(await page.locator('nav').isVisible(), false);
   await page.evaluate(() => window.dispatchEvent(new Event('afterprint')));
   await page.emulateMedia({ media: 'screen' });

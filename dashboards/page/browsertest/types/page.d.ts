@@ -88,7 +88,7 @@ interface ChartOptions {
   paint?: (u: any) => void; over?: (u: any) => void; click?: (u: any) => void; hover?: (u: any) => void; late?: boolean; extra?: Node;
   key?: (key: string, idx: number) => string | null; moved?: (idx: number) => string;
 }
-interface Chart { o: ChartOptions; plot: any; figure: HTMLElement; buttons: HTMLElement[]; at?: HTMLElement; table?: { element: HTMLElement; refresh: () => void } }
+interface Chart { o: ChartOptions; plot: any; figure: HTMLElement; buttons: HTMLElement[]; words: (o: ChartOptions) => void; at?: HTMLElement; table?: { element: HTMLElement; refresh: () => void } }
 
 /** A cell of the heat map. */
 interface Cell { from: number; to: number; lo: number; hi: number; n: number; text: string; name?: string }
