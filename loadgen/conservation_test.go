@@ -104,6 +104,8 @@ func (s scenario) run(t *testing.T) (wrong []string) {
 				return interruptible{
 					closed: make(chan struct{}),
 					serve: func(x *loadgen.Exchange) time.Duration {
+						part := s.service / 8 // of what is left, blocked is told
+						x.Timings = loadgen.Timings{DNS: part, Connect: part, SSL: part, Send: part, Wait: part, Receive: part}
 						if int(x.Iteration)%s.failEvery == 0 {
 							x.Error, x.Status = loadgen.ErrReset, 0
 						}
