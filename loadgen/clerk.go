@@ -25,6 +25,7 @@ type clerk struct {
 	done  []Exchange // to be chosen from; used again
 	order []int32    // of done, by completion
 	kept  []Exchange // of the second so far
+	spent Spent      // by the answers of the second so far
 }
 
 func newClerk(a *attack, res *Result) *clerk {
@@ -64,6 +65,7 @@ func (c *clerk) second(now time.Duration) {
 	c.choose()
 	// As much again is likely to come: growing would copy it several times.
 	s.Kept, c.kept = c.kept, make([]Exchange, 0, len(c.kept))
+	s.Spent, c.spent = c.spent, Spent{}
 	c.keep.second(c.a.rec.total)
 	c.note(&s)
 	c.res.Seconds++
@@ -78,7 +80,8 @@ func (c *clerk) second(now time.Duration) {
 	}
 }
 
-// choose numbers what is done by completion and keeps what is to be kept. Of
+// choose numbers what is done by completion, keeps what is to be kept, and adds
+// up where the time of answers went: here, not where requests wait for it. Of
 // such large values the indices are sorted.
 func (c *clerk) choose() {
 	c.order = c.order[:0]
@@ -94,6 +97,9 @@ func (c *clerk) choose() {
 		x := &c.done[i]
 		c.n++
 		x.N = c.n
+		if x.Status != 0 {
+			c.spent.add(x)
+		}
 		if c.keep.keep(x) {
 			if len(c.kept) == cap(c.kept) {
 				// append's own steps of a quarter would leave five times as

@@ -104,6 +104,8 @@ func (s scenario) run(t *testing.T) (wrong []string) {
 				return interruptible{
 					closed: make(chan struct{}),
 					serve: func(x *loadgen.Exchange) time.Duration {
+						part := s.service / 8 // of what is left, blocked is told
+						x.Timings = loadgen.Timings{DNS: part, Connect: part, SSL: part, Send: part, Wait: part, Receive: part}
 						if int(x.Iteration)%s.failEvery == 0 {
 							x.Error, x.Status = loadgen.ErrReset, 0
 						}
@@ -125,6 +127,9 @@ func (s scenario) run(t *testing.T) (wrong []string) {
 				iterations.Completed += it.Completed
 				iterations.Broken += it.Broken
 				iterations.InFlightAtEnd = it.InFlightAtEnd
+				if why := spentRight(&sec); why != "" {
+					wrong = append(wrong, why)
+				}
 				for i := range sec.Kept {
 					weight += sec.Kept[i].Weight
 				}
@@ -140,6 +145,22 @@ func (s scenario) run(t *testing.T) (wrong []string) {
 		wrong = append(wrong, accounts(res, counts, iterations, weight)...)
 	})
 	return wrong
+}
+
+// spentRight holds where the time of a second's answers went to their response
+// and service times, of which it is made.
+func spentRight(sec *loadgen.Second) string {
+	var n int64
+	var response, service time.Duration
+	for i := range sec.Series {
+		n += sec.Series[i].Response.N()
+		response += sec.Series[i].Response.Sum
+		service += sec.Series[i].Service.Sum
+	}
+	if s := &sec.Spent; s.N != n || s.Timings.Sum() != service || s.Lag+s.Timings.Sum() != response {
+		return fmt.Sprintf("second %d: spent %+v by %d answers of %v, %v of it service", sec.Index, *s, n, response, service)
+	}
+	return ""
 }
 
 // accounts checks every sum that a result promises.

@@ -87,8 +87,31 @@ type Second struct {
 	Series     []Series      // steps with any activity
 	Iterations Iterations    // in this second; InFlightAtEnd is the state at End
 	Kept       []Exchange    // kept of this second
+	Spent      Spent         // of the answers that came in it, all steps together
 	Changes    []Change      // of the load, that took effect in it, or at the end of the one before
 	Self       SelfSample
+}
+
+// Spent is where the time of answers went: sums over N of them, in nanoseconds.
+// Lag and the timings together are their response times.
+type Spent struct {
+	N       int64         `json:"n"`
+	Lag     time.Duration `json:"lag"`
+	Timings Timings       `json:"timings"`
+}
+
+// add counts x, which was answered.
+func (s *Spent) add(x *Exchange) {
+	s.N++
+	s.Lag += x.Lag()
+	to, t := &s.Timings, &x.Timings
+	to.Blocked += t.Blocked
+	to.DNS += t.DNS
+	to.Connect += t.Connect
+	to.SSL += t.SSL
+	to.Send += t.Send
+	to.Wait += t.Wait
+	to.Receive += t.Receive
 }
 
 // SelfSample is what the generator's process used since the run began.

@@ -19,7 +19,7 @@ func build(run *archive.Run, explained explain.Output, each intervals) *model {
 	m.end = end{Type: "end", Document: run.Document, Lost: append([]string{}, run.Lost...), Cut: []string{}, Kept: len(run.Exchanges)}
 	width := columnWidth(run)
 	m.config = configOf(run, width)
-	t := newTimeline(run, width)
+	t := newTimeline(run, width, m.config.Drawn)
 	p := newProber(run)
 	if err := each(func(iv archive.Interval) error { p.add(iv); return t.add(iv) }); err != nil {
 		m.end.Lost = append(m.end.Lost, "histograms: "+err.Error())
@@ -77,7 +77,7 @@ func columnWidth(run *archive.Run) float64 {
 func configOf(run *archive.Run, width float64) config {
 	c := config{
 		Type: "config", ID: run.ID, Name: run.Name, Started: run.Started.UTC(), Width: width,
-		Phases: phasesOf(run), Steps: []step{}, Environment: run.Environment,
+		Phases: phasesOf(run), Steps: []step{}, Drawn: drawnSteps(run), Environment: run.Environment,
 		Bins: bins{Lowest: lowestBin * 1e-6, PerDecade: binsPerDecade}, Boards: boardsOf(run),
 	}
 	for _, j := range run.Plan.Journeys {

@@ -18,6 +18,7 @@ type columns struct {
 	list   []*liveColumn
 
 	response, service, lag distribution             // of the newest column
+	drawn                  []distribution           // response time in it, of each step that is drawn
 	phases                 map[string]*distribution // response time so far
 	steps                  map[string]*stepSoFar
 	total                  distribution // response time so far, of the whole run
@@ -29,6 +30,7 @@ type liveColumn struct {
 	event                  second
 	cpu, throttled         float64 // seconds
 	response, service, lag sketch  // once it is no more the newest
+	drawn                  []sketch
 }
 
 // soFar is what was counted and measured until now.
@@ -55,7 +57,7 @@ type stepSoFar struct {
 const maxLiveSteps = 50
 
 func newColumns(c config) *columns {
-	out := &columns{config: c, phases: map[string]*distribution{}, steps: map[string]*stepSoFar{}}
+	out := &columns{config: c, drawn: make([]distribution, len(c.Drawn)), phases: map[string]*distribution{}, steps: map[string]*stepSoFar{}}
 	for _, s := range c.Steps[:min(len(c.Steps), maxLiveSteps)] {
 		out.steps[s.Name] = &stepSoFar{Name: s.Name}
 	}
@@ -83,7 +85,7 @@ func (c *columns) add(s archive.Second, histograms []archive.Interval) (widened 
 	now.cpu += seconds(s.CPU - c.cpu)
 	now.throttled += seconds(s.Throttled - c.throttled)
 	c.cpu, c.throttled = s.CPU, s.Throttled
-	e.count(s.Steps)
+	e.count(&s)
 	c.measure(e, histograms)
 	now.rates()
 	c.judge(e, s.Phase)
@@ -140,6 +142,7 @@ func (c *columns) measure(e *second, histograms []archive.Interval) {
 	e.Response = compacted(c.response.quantiles(.5, .95, .99, 1))
 	e.Service = compacted(c.service.quantiles(.5, .95, .99, 1))
 	e.Lag = compacted(c.lag.quantiles(.5, .95, .99, 1))
+	e.Steps = stepsOf(c.drawn)
 	e.Heat = pairsOf(heat)
 }
 
@@ -161,6 +164,9 @@ func (c *columns) into(iv archive.Interval) []*distribution {
 	out := []*distribution{&c.response, c.phases[iv.Phase], &c.total}
 	if s := c.steps[iv.Step]; s != nil {
 		out = append(out, &s.d)
+	}
+	if k := slices.Index(c.config.Drawn, iv.Step); k >= 0 {
+		out = append(out, &c.drawn[k])
 	}
 	return out
 }
@@ -185,10 +191,14 @@ func (c *columns) seal() {
 		now := c.list[n-1]
 		if now.response == nil {
 			now.response, now.service, now.lag = sketchOf(&c.response), sketchOf(&c.service), sketchOf(&c.lag)
+			for i := range c.drawn {
+				now.drawn = append(now.drawn, sketchOf(&c.drawn[i]))
+			}
 		}
 		now.event.SoFar = nil
 	}
 	c.response, c.service, c.lag = distribution{}, distribution{}, distribution{}
+	clear(c.drawn)
 }
 
 // widen makes one column of each two.
@@ -217,6 +227,10 @@ func (l *liveColumn) merge(o *liveColumn) {
 	e.OK += n.OK
 	e.Failed += n.Failed
 	e.Unsent += n.Unsent
+	e.BytesIn += n.BytesIn
+	e.BytesOut += n.BytesOut
+	e.spent.merge(n.spent)
+	e.Spent = e.spent.means()
 	for class, count := range n.Errors {
 		if e.Errors == nil {
 			e.Errors = map[string]int64{}
@@ -238,6 +252,25 @@ func (l *liveColumn) merge(o *liveColumn) {
 	e.Response = l.response.merge(o.response).quantiles(&l.response, e.Response, n.Response)
 	e.Service = l.service.merge(o.service).quantiles(&l.service, e.Service, n.Service)
 	e.Lag = l.lag.merge(o.lag).quantiles(&l.lag, e.Lag, n.Lag)
+	l.mergeSteps(o)
+}
+
+// mergeSteps adds the steps of the column after l. No quantile of both is above
+// the larger of the two, so p99 bounds here what the largest bounds above.
+func (l *liveColumn) mergeSteps(o *liveColumn) {
+	mine, others := l.event.Steps, o.event.Steps
+	if others == nil {
+		return
+	}
+	if mine == nil {
+		mine = make([]byStep, len(others))
+	}
+	out := make([]byStep, len(mine))
+	for i := range mine {
+		q := l.drawn[i].merge(o.drawn[i]).quantiles(&l.drawn[i], mine[i], others[i])
+		out[i] = byStepOf(mine[i].n()+others[i].n(), q)
+	}
+	l.event.Steps = out
 }
 
 func (c *columns) last() *second { return &c.list[len(c.list)-1].event }

@@ -17,6 +17,8 @@ type curve struct {
 	Step   float64   `json:"step"`
 	Values []float64 `json:"values"` // seconds
 	Max    float64   `json:"max"`    // seconds, exact where the archive holds it
+	P75    float64   `json:"p75"`    // seconds
+	StdDev float64   `json:"stddev"` // seconds
 }
 
 const nineStep = 0.05
@@ -65,6 +67,7 @@ func curveOf(d *distribution, what, name, kind string, exact float64) curve {
 	if exact > 0 {
 		c.Max = exact
 	}
+	c.P75, c.StdDev = compact(min(d.quantiles(.75)[0], c.Max)), compact(d.stdDev())
 	for _, v := range values[:len(values)-1] {
 		c.Values = append(c.Values, compact(min(v, c.Max)))
 	}

@@ -57,6 +57,7 @@ type maker struct {
 	totals   map[cellKey]*loadgen.Distribution // second -1: whole run
 	counts   map[[2]int]*loadgen.Counts        // second, step
 	errors   map[[2]int]map[loadgen.ErrorClass]int64
+	spent    map[int]*loadgen.Spent // second
 	resource *signal.Resource
 	held     map[uint64]time.Duration // planted, by exchange
 	n        uint64                   // exchanges so far
@@ -82,7 +83,7 @@ func makeRun(s sample) *made {
 	}
 	m := &maker{
 		held: map[uint64]time.Duration{}, sample: s, r: rand.New(rand.NewPCG(7, 11)), cells: map[cellKey]*hdrhistogram.Histogram{},
-		totals: map[cellKey]*loadgen.Distribution{}, counts: map[[2]int]*loadgen.Counts{}, errors: map[[2]int]map[loadgen.ErrorClass]int64{},
+		totals: map[cellKey]*loadgen.Distribution{}, counts: map[[2]int]*loadgen.Counts{}, errors: map[[2]int]map[loadgen.ErrorClass]int64{}, spent: map[int]*loadgen.Spent{},
 		resource: &signal.Resource{Attributes: signal.Attributes{
 			"service.name": "taillight-target", "service.instance.id": "6b1f7a52-58c0-4f0e-9d8c-0d1c3f5a7e21",
 		}},
@@ -150,7 +151,7 @@ func (m *maker) second(sec int) {
 	}
 	s := archive.Second{
 		Second: sec, Start: int64(sec) * 1e9, End: int64(sec+1) * 1e9, Phase: m.run.Plan.Phases[ph].Name, Users: users, InFlight: 3 + m.r.IntN(3),
-		CPU: int64(sec+1) * 310e6,
+		CPU: int64(sec+1) * 310e6, Spent: *m.spent[sec],
 	}
 	for step, name := range m.run.Plan.Steps() {
 		if c := m.counts[[2]int{sec, step}]; c != nil {
@@ -235,6 +236,7 @@ func (m *maker) record(sec int, x *loadgen.Exchange) {
 			m.totals[whole].Record(v)
 		}
 	}
+	m.spend(sec, x)
 	c := loadgen.Counts{Planned: 1, Sent: 1, BytesIn: x.BytesIn, BytesOut: x.BytesOut}
 	if x.OK() {
 		c.Completed = 1
@@ -254,6 +256,22 @@ func (m *maker) record(sec int, x *loadgen.Exchange) {
 		m.counts[k] = &loadgen.Counts{}
 	}
 	m.counts[k].Add(c)
+}
+
+// spend adds up where the time of a second's answers went.
+func (m *maker) spend(sec int, x *loadgen.Exchange) {
+	s := m.spent[sec]
+	if s == nil {
+		s = &loadgen.Spent{}
+		m.spent[sec] = s
+	}
+	s.N++
+	s.Lag += x.Lag()
+	s.Timings.Blocked += x.Timings.Blocked
+	s.Timings.Connect += x.Timings.Connect
+	s.Timings.Send += x.Timings.Send
+	s.Timings.Wait += x.Timings.Wait
+	s.Timings.Receive += x.Timings.Receive
 }
 
 // spans makes what an instrumented target would send of x.

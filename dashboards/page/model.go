@@ -29,7 +29,8 @@ type config struct {
 	Width       float64             `json:"width"` // seconds that a "second" event covers
 	Phases      []phase             `json:"phases"`
 	Steps       []step              `json:"steps"`
-	Settings    []setting           `json:"settings"` // of the plan, in words
+	Drawn       []string            `json:"drawn,omitempty"` // steps that "second" events tell of, where a plan has several
+	Settings    []setting           `json:"settings"`        // of the plan, in words
 	Environment archive.Environment `json:"environment"`
 	Bins        bins                `json:"bins"`
 	Boards      *boardLinks         `json:"boards,omitempty"`
@@ -76,6 +77,8 @@ type second struct {
 	OK        int64            `json:"ok"`
 	Failed    int64            `json:"failed"`
 	Unsent    int64            `json:"unsent"`
+	BytesIn   int64            `json:"bytes_in"`  // bodies of answers
+	BytesOut  int64            `json:"bytes_out"` // requests with their heads
 	Errors    map[string]int64 `json:"errors,omitempty"`
 	CPU       float64          `json:"cpu"`       // cores the generator used
 	Throttled float64          `json:"throttled"` // share of the time
@@ -85,7 +88,11 @@ type second struct {
 	Service   []float64        `json:"service,omitempty"`
 	Lag       []float64        `json:"lag,omitempty"`
 	Heat      []int64          `json:"heat,omitempty"`   // of response: bin, count, bin, count, ...
+	Steps     []byStep         `json:"steps,omitempty"`  // of response, of each step of config's drawn
+	Spent     []float64        `json:"spent,omitempty"`  // means of the answers: lag, blocked, dns, connect, ssl, send, wait, receive
 	SoFar     *soFar           `json:"so_far,omitempty"` // of the newest, while the run goes on
+
+	spent spent // what Spent has the means of
 }
 
 // end is the last event: what is known when a run is over.

@@ -22,7 +22,7 @@ var assets embed.FS
 // each may use what stands before it.
 func scripts() []string {
 	return []string{
-		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "capacity.js", "validity.js", "load.js",
+		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "capacity.js", "validity.js", "overtime.js", "load.js",
 		"latency.js", "errors.js", "slow.js", "exchanges.js", "waterfall.js", "timeline.js", "flame.js", "flameview.js", "difference.js", "cpu.js",
 		"target.js", "rules.js", "main.js",
 	}

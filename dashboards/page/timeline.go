@@ -72,14 +72,29 @@ func (d *distribution) summary() archive.Summary {
 	if q == nil {
 		return archive.Summary{}
 	}
+	return archive.Summary{
+		N: d.n, Min: q[0], P50: q[1], P90: q[2], P95: q[3], P99: q[4], P999: q[5], Max: q[6],
+		Mean: d.mean(),
+	}
+}
+
+// mean is in seconds, and NaN of nothing.
+func (d *distribution) mean() float64 {
 	var sum float64
 	for us, n := range d.counts {
 		sum += float64(us) / 1e6 * float64(n)
 	}
-	return archive.Summary{
-		N: d.n, Min: q[0], P50: q[1], P90: q[2], P95: q[3], P99: q[4], P999: q[5], Max: q[6],
-		Mean: sum / float64(d.n),
+	return sum / float64(d.n)
+}
+
+// stdDev is the standard deviation of what was counted, in seconds, NaN of nothing.
+func (d *distribution) stdDev() float64 {
+	mean, sum := d.mean(), 0.0
+	for us, n := range d.counts {
+		off := float64(us)/1e6 - mean
+		sum += off * off * float64(n)
 	}
+	return math.Sqrt(sum / float64(d.n))
 }
 
 // scope is what a distribution is of.
@@ -88,6 +103,7 @@ type scope struct{ phase, step, kind string }
 // column is one stretch of time.
 type column struct {
 	response, service, lag distribution
+	steps                  []distribution // response, of each step that is drawn
 	heat                   map[int]int64
 }
 
@@ -95,12 +111,13 @@ type column struct {
 type timeline struct {
 	run     *archive.Run
 	width   float64
+	drawn   []string // steps
 	columns map[int]*column
 	scopes  map[scope]*distribution
 }
 
-func newTimeline(run *archive.Run, width float64) *timeline {
-	return &timeline{run: run, width: width, columns: map[int]*column{}, scopes: map[scope]*distribution{}}
+func newTimeline(run *archive.Run, width float64, drawn []string) *timeline {
+	return &timeline{run: run, width: width, drawn: drawn, columns: map[int]*column{}, scopes: map[scope]*distribution{}}
 }
 
 // add takes one histogram of the archive.
@@ -111,7 +128,7 @@ func (t *timeline) add(iv archive.Interval) error {
 	i := columnIndex(iv.Start.Seconds(), iv.End.Seconds(), t.width)
 	c := t.columns[i]
 	if c == nil {
-		c = &column{heat: map[int]int64{}}
+		c = &column{heat: map[int]int64{}, steps: make([]distribution, len(t.drawn))}
 		t.columns[i] = c
 	}
 	key := scope{iv.Phase, iv.Step, iv.Kind}
@@ -120,13 +137,17 @@ func (t *timeline) add(iv archive.Interval) error {
 		d = &distribution{}
 		t.scopes[key] = d
 	}
-	in := c.of(iv.Kind)
+	into := []*distribution{d, c.of(iv.Kind)}
+	if k := slices.Index(t.drawn, iv.Step); k >= 0 && iv.Kind == "response" {
+		into = append(into, &c.steps[k])
+	}
 	for _, b := range iv.Hist.Distribution() {
 		if b.Count == 0 {
 			continue
 		}
-		d.add(b.To, b.Count)
-		in.add(b.To, b.Count)
+		for _, d := range into {
+			d.add(b.To, b.Count)
+		}
 		if iv.Kind == "response" {
 			c.heat[bin(float64(b.From+b.To)/2)] += b.Count
 		}
@@ -193,7 +214,7 @@ func (t *timeline) seconds(phases []phase) []second {
 		e.CPU += seconds(s.CPU - cpu)
 		e.Throttled += seconds(s.Throttled - throttled)
 		cpu, throttled = s.CPU, s.Throttled
-		e.count(s.Steps)
+		e.count(s)
 	}
 	for i := range out {
 		e := &out[i]
@@ -207,15 +228,20 @@ func (t *timeline) seconds(phases []phase) []second {
 
 func (e *second) index(width float64) int { return int(math.Round(e.At / width)) }
 
-func (e *second) count(steps []archive.SecondStep) {
-	for i := range steps {
-		c := &steps[i].Counts
+// count adds what was counted in s.
+func (e *second) count(s *archive.Second) {
+	e.spent.merge(spentIn(s))
+	e.Spent = e.spent.means()
+	for i := range s.Steps {
+		c := &s.Steps[i].Counts
 		e.Planned += c.Planned
 		e.Sent += c.Sent
 		e.OK += c.Completed
 		e.Failed += c.Failed
 		e.Unsent += c.Unsent
-		for class, n := range steps[i].Errors {
+		e.BytesIn += c.BytesIn
+		e.BytesOut += c.BytesOut
+		for class, n := range s.Steps[i].Errors {
 			if e.Errors == nil {
 				e.Errors = map[string]int64{}
 			}
@@ -233,6 +259,7 @@ func (t *timeline) latencies(e *second, limits map[int]float64) {
 	e.Response = compacted(c.response.quantiles(.5, .95, .99, 1))
 	e.Service = compacted(c.service.quantiles(.5, .95, .99, 1))
 	e.Lag = compacted(c.lag.quantiles(.5, .95, .99, 1))
+	e.Steps = stepsOf(c.steps)
 	if len(e.Lag) > 2 {
 		limit, ok := limits[e.Phase]
 		e.Late = e.Lag[2] > max(lateLag, limit) && ok

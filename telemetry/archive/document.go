@@ -220,6 +220,7 @@ type Second struct {
 	Throttled  int64              `json:"throttled_ns"` // generator, since the run's start
 	Iterations loadgen.Iterations `json:"iterations"`
 	Changes    []Change           `json:"changes,omitempty"` // of the load, that took effect in it
+	Spent      loadgen.Spent      `json:"spent,omitzero"`    // by its answers; not of runs that were made before it was summed
 	Steps      []SecondStep       `json:"steps"`
 }
 

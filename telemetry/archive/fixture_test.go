@@ -90,6 +90,8 @@ func fixedSeconds() []loadgen.Second {
 		}
 		if i == 3 {
 			s.Phase = -1
+		} else {
+			s.Spent = loadgen.Spent{N: 9, Lag: 99_999, Timings: loadgen.Timings{Connect: 5, Wait: time.Duration(i) * time.Second, Receive: 7}}
 		}
 		for step := range 3 {
 			series := loadgen.Series{Phase: i / 2, Step: step}
@@ -289,6 +291,7 @@ func draw(t *rapid.T, plan loadgen.Plan) []loadgen.Second {
 		s.Users, s.InFlight = rapid.IntRange(0, 99).Draw(t, "users"), rapid.IntRange(0, 99).Draw(t, "in flight")
 		s.Iterations = loadgen.Iterations{Planned: 9, Started: 7, Unsent: 2, Completed: 4, Broken: 1, InFlightAtEnd: int64(i)}
 		s.Self = loadgen.SelfSample{CPU: at / 3, Throttled: at / 100}
+		s.Spent = loadgen.Spent{N: int64(i), Lag: at / 7, Timings: loadgen.Timings{Blocked: 1, DNS: 2, Connect: 3, SSL: 4, Send: 5, Wait: at, Receive: 6}}
 		pairs := rapid.SliceOfDistinct(rapid.IntRange(0, len(plan.Phases)*len(plan.Steps())-1), rapid.ID[int]).Draw(t, "series")
 		for _, p := range pairs {
 			series := loadgen.Series{Phase: p / len(plan.Steps()), Step: p % len(plan.Steps())}

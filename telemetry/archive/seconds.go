@@ -14,8 +14,8 @@ func (n planNames) second(s loadgen.Second) (Second, error) {
 		Second: s.Index, Start: int64(s.Start), End: int64(s.End),
 		Users: s.Users, InFlight: s.InFlight,
 		CPU: int64(s.Self.CPU), Throttled: int64(s.Self.Throttled),
-		Iterations: s.Iterations,
-		Steps:      make([]SecondStep, 0, len(s.Series)),
+		Iterations: s.Iterations, Spent: s.Spent,
+		Steps: make([]SecondStep, 0, len(s.Series)),
 	}
 	var err error
 	if line.Changes, err = n.changes(s.Changes); err != nil {
@@ -97,8 +97,8 @@ func (n planNames) loadSecond(s *Second) (loadgen.Second, error) {
 	out := loadgen.Second{
 		Index: s.Second, Start: time.Duration(s.Start), End: time.Duration(s.End),
 		Phase: -1, Users: s.Users, InFlight: s.InFlight,
-		Iterations: s.Iterations,
-		Self:       loadgen.SelfSample{CPU: time.Duration(s.CPU), Throttled: time.Duration(s.Throttled)},
+		Iterations: s.Iterations, Spent: s.Spent,
+		Self: loadgen.SelfSample{CPU: time.Duration(s.CPU), Throttled: time.Duration(s.Throttled)},
 	}
 	var err error
 	if out.Changes, err = n.loadChanges(s.Changes); err != nil {

@@ -16,11 +16,14 @@
     if (o.time !== false) o.xRange = T.span();
     const figure = el('figure', { class: 'chart', id: o.id });
     const legend = el('div', { class: 'legend' });
-    const holder = el('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-roledescription': 'chart', 'aria-label': o.label + '. Arrow keys read it point by point.' });
+    const holder = el('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-roledescription': 'chart' });
     const voice = el('p', { class: 'voice', 'aria-live': 'polite' });
-    figure.append(el('figcaption', null, el('strong', null, o.title), o.note && el('span', null, o.note)), legend, holder, voice);
+    const note = el('span');
+    figure.append(el('figcaption', null, el('strong', null, o.title), o.note && note), legend, holder, voice);
     if (o.extra) figure.append(o.extra);
-    const chart = { o, plot: null, figure, buttons: [] };
+    const words = (now) => { note.textContent = now.note || ''; holder.setAttribute('aria-label', now.label + '. Arrow keys read it point by point.'); };
+    words(o);
+    const chart = { o, plot: null, figure, buttons: [], words };
     chart.table = table(chart);
     figure.append(chart.table.element);
     parent.append(figure);
@@ -52,7 +55,21 @@
     if (zoomed) chart.plot.redraw(true);
     const idx = chart.plot.cursor.idx;
     read(chart, idx === undefined ? null : idx);
+    chart.words(o);
     chart.table.refresh();
+  };
+
+  /**
+   * Lines of groups that stand one upon the other, the first at the bottom. Each
+   * is drawn at the height of the sum up to it, tallest first, so that the
+   * lower ones cover it.
+   */
+  T.stacked = function (groups) {
+    const bars = uPlot.paths.bars({ size: [0.9, 40], gap: 0 });
+    return groups.map((g, i) => ({
+      label: g.label, color: g.color, fill: g.color, width: 0, paths: bars, total: g.total,
+      data: T.column((s) => groups.slice(0, i + 1).reduce((n, h) => n + h.of(s), 0) || null), shown: T.column(g.of),
+    })).reverse();
   };
 
   /** Words that change as one points at something never get lower, unless they get another width: what is below must not move. */
@@ -100,8 +117,8 @@
         fill: l.fill ? () => T.color(l.fill) : undefined,
         width: l.width || 1.6,
         dash: l.dash,
-        points: { show: () => chart.o.x.length < 3 },
-        paths: l.paths,
+        points: l.points ? { show: true, size: 5, fill: () => T.color(l.color) } : { show: () => chart.o.x.length < 3 },
+        paths: l.points ? () => null : l.paths,
         spanGaps: false,
       }))],
       axes: axes(o, time),
@@ -290,7 +307,7 @@
   /** Hands the figures of a chart over as a file, in seconds, bytes and other units without a prefix. */
   function download(o) {
     const quoted = (v) => (/[",\n]/.test(v) || /^[=+@-]/.test(v) ? '"' + (/^[=+@-]/.test(v) ? "'" : '') + v.replace(/"/g, '""') + '"' : v);
-    const lines = [[o.time === false ? 'x' : 'seconds since the start', ...o.lines.map((l) => l.label)].map(quoted).join(',')];
+    const lines = [[o.xHead || (o.time === false ? 'x' : 'seconds since the start'), ...o.lines.map((l) => l.label)].map(quoted).join(',')];
     o.x.forEach((x, i) => lines.push([x, ...o.lines.map((l) => { const v = (l.shown || l.data)[i]; return v === null || v === undefined ? '' : v; })].join(',')));
     const url = URL.createObjectURL(new Blob([lines.join('\n') + '\n'], { type: 'text/csv' }));
     const name = [T.state.config ? T.state.config.id : 'comparison', o.title].join(' ').replace(/[^A-Za-z0-9.-]+/g, '-') + '.csv';

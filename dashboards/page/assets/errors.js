@@ -38,11 +38,7 @@
     const rest = order.slice(7), value = (s, k) => ((s.errors || {})[k] || 0) / s.d;
     const groups = order.slice(0, 7).map((k) => ({ label: k, of: (s) => value(s, k) }));
     if (rest.length) groups.push({ label: T.plural(rest.length, 'other class', 'other classes'), of: (s) => rest.reduce((n, k) => n + value(s, k), 0) });
-    // Stacked from the bottom: each bar is drawn at the height of the sum up to
-    // it, tallest first, so that the lower ones cover it.
-    const sums = groups.map((g, i) => T.column((s) => groups.slice(0, i + 1).reduce((n, h) => n + h.of(s), 0) || null));
-    const bars = uPlot.paths.bars({ size: [0.9, 40], gap: 0 });
-    const lines = groups.map((g, i) => ({ label: g.label, color: '--c-e' + (i + 1), fill: '--c-e' + (i + 1), data: sums[i], shown: T.column(g.of), paths: bars, width: 0, total: T.count(T.state.seconds.reduce((n, s) => n + g.of(s) * s.d, 0)) })).reverse();
+    const lines = T.stacked(groups.map((g, i) => ({ ...g, color: '--c-e' + (i + 1), total: T.count(T.state.seconds.reduce((n, s) => n + g.of(s) * s.d, 0)) })));
     return { title: 'Errors per second by class', note: T.columnWidth(), label: 'Errors per second by class', x: T.times(), lines, format: T.rate, tick: T.count, height: 10 };
   };
 })(window.Taillight);

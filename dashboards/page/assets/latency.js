@@ -17,8 +17,10 @@
     section.append(pair);
     distribution(left, r);
     curves(right);
+    spent(section, d);
+    steps(section, d);
     section.append(overall(d), parts('phase', d.phases, d), parts('step', d.steps, d));
-    section.append(el('p', { class: 'note' }, 'Response time is last byte received minus the intended start, what a user feels; service time starts when the request was really sent. Both are of answered requests. ° fewer than ten answers lie beyond this percentile: it may move a lot from run to run.'));
+    section.append(el('p', { class: 'note' }, 'Response time is last byte received minus the intended start, what a user feels; service time starts when the request was really sent. Both are of answered requests. A mean body is what the answers carried, by answer. ° fewer than ten answers lie beyond this percentile: it may move a lot from run to run.'));
   };
 
   function lead(d) {
@@ -240,35 +242,64 @@
     return String(Number(p.toFixed(Math.max(1, Math.ceil(nines)))));
   }
 
+  // Over time, and against throughput.
+
+  /** Where the time went, and latency against throughput beside it where the rate varied; a search has a chart of its own for that. */
+  function spent(section, d) {
+    const parts = T.spentChart(), why = T.steadyRate(), pair = [parts, !d.capacity && !why && T.throughputChart()].filter(Boolean);
+    const place = el('div', { class: 'charts' });
+    if (pair.length) section.append(place);
+    for (const o of pair) T.chart(place, o);
+    if (!parts) section.append(T.empty('Where the time of requests went over time is not known of this run: it was made before the seconds of an archive summed their parts. The exchanges below have theirs.'));
+    if (why && !d.capacity) section.append(T.empty(why));
+  }
+
+  /** Each step over time, one percentile of them. */
+  function steps(section, d) {
+    const key = (p) => (name) => { const s = d.steps.find((k) => k.name === name); return s ? s.latency.response[p] : 0; };
+    if (!T.stepsChart('p95', key('p95'))) return;
+    const place = el('div'), draw = (p) => { T.drop(place); T.chart(place, T.stepsChart(p, key(p))); };
+    const chooser = T.stepsChooser(draw);
+    section.append(chooser.element, place, el('p', { class: 'note' }, T.stepsNote()));
+    draw(chooser.chosen());
+  }
+
   // Tables.
 
-  const quantiles = [['p50', 0.5], ['p90', 0.9], ['p95', 0.95], ['p99', 0.99], ['p99_9', 0.999]];
-  const heads = ['n', 'min', 'mean', 'p50', 'p90', 'p95', 'p99', 'p99.9', 'max'];
+  const quantiles = [['p50', 0.5], ['p75', 0.75], ['p90', 0.9], ['p95', 0.95], ['p99', 0.99], ['p99_9', 0.999]];
+  const heads = ['n', 'min', 'mean', 'std dev', 'p50', 'p75', 'p90', 'p95', 'p99', 'p99.9', 'max'];
+
+  /** A summary with what its curve knows besides. */
+  function summary(s, scope, name, kind) {
+    const c = T.curve(scope, name, kind);
+    return { ...s, p75: c && c.p75, stddev: c && c.stddev };
+  }
 
   function figures(s) {
-    if (!s || !s.n) return ['0', '–', '–', '–', '–', '–', '–', '–', '–'];
-    return [T.count(s.n), T.duration(s.min), T.duration(s.mean), ...quantiles.map(([k, q]) => mark(s, k, q)), T.duration(s.max)];
+    if (!s.n) return heads.map((h, i) => (i ? '–' : '0'));
+    return [T.count(s.n), T.duration(s.min), T.duration(s.mean), T.duration(s.stddev), ...quantiles.map(([k, q]) => mark(s, k, q)), T.duration(s.max)];
   }
 
   /** The same as numbers, by which a table is sorted. */
-  const raw = (s) => (s && s.n ? [s.n, s.min, s.mean, ...quantiles.map(([k]) => s[k]), s.max] : [0]);
+  const raw = (s) => (s.n ? [s.n, s.min, s.mean, s.stddev, ...quantiles.map(([k]) => s[k]), s.max] : [0]);
 
   function mark(s, key, q) {
-    return T.thin(s.n, q) ? el('span', { class: 'thin' }, T.duration(s[key]) + '°') : T.duration(s[key]);
+    return s[key] !== undefined && T.thin(s.n, q) ? el('span', { class: 'thin' }, T.duration(s[key]) + '°') : T.duration(s[key]);
   }
 
   function overall(d) {
-    const l = d.latency;
-    return T.wide('Latency of the whole run', T.table(['Whole run', ...heads], [
-      ['Response', ...figures(l.response)], ['Service', ...figures(l.service)], ['Lag of the generator', ...figures(l.lag)],
-    ], { numbers: 1 }));
+    const row = (name, kind) => [name, ...figures(summary(d.latency[kind], 'all', '', kind))];
+    return T.wide('Latency of the whole run', T.table(['Whole run', ...heads], [row('Response', 'response'), row('Service', 'service'), row('Lag of the generator', 'lag')], { numbers: 1 }));
   }
 
   function parts(what, list, d) {
     if (!list.length) return el('div');
     const head = what === 'phase' ? 'Phase' : 'Step';
-    return T.wide('Response time per ' + what, T.table([head + ', response', 'OK', 'Failed', 'Rate', ...heads], list.map((p) => ({
-      cells: [p.name, T.count(p.counts.completed), T.bad(p.counts.failed), T.rate(p.rate_per_s), ...figures(p.latency.response)],
-      keys: [p.name, p.counts.completed, p.counts.failed, p.rate_per_s, ...raw(p.latency.response)] })), { numbers: 1 }));
+    return T.wide('Response time per ' + what, T.table([head + ', response', 'OK', 'Failed', 'Rate', 'Mean body', ...heads], list.map((p) => {
+      const s = summary(p.latency.response, what, p.name, 'response'), body = s.n ? p.counts.bytes_in / s.n : undefined;
+      return {
+        cells: [p.name, T.count(p.counts.completed), T.bad(p.counts.failed), T.rate(p.rate_per_s), body === undefined ? '–' : T.bytes(Math.round(body)), ...figures(s)],
+        keys: [p.name, p.counts.completed, p.counts.failed, p.rate_per_s, body, ...raw(s)] };
+    }), { numbers: 1 }));
   }
 })(window.Taillight);

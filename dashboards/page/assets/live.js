@@ -181,7 +181,7 @@
     let chart = null, lines = '';
     return (o) => {
       if (!o || !o.x.length) return;
-      const now = o.lines.map((l) => l.label).join('|');
+      const now = [o.title, ...o.lines.map((l) => l.label)].join('|');
       if (chart && now === lines) { T.update(chart, o); return; }
       T.drop(place);
       chart = T.chart(place, o);
@@ -197,7 +197,7 @@
 
   function load(section) {
     const lead = section.appendChild(el('p', { class: 'lead' })), empty = waiting(section, 'No second of load has ended yet.');
-    const grid = section.appendChild(el('div', { class: 'charts' })), requests = kept(grid), users = kept(grid);
+    const grid = section.appendChild(el('div', { class: 'charts' })), requests = kept(grid), users = kept(grid), bytes = kept(section);
     const phases = section.appendChild(T.wide('Load per phase', el('table')));
     return () => {
       const there = T.state.seconds.length > 0;
@@ -208,6 +208,7 @@
       lead.textContent = said;
       requests(T.loadChart(said));
       users(T.usersChart());
+      bytes(T.bytesChart());
       T.fill(phases, phaseTable());
     };
   }
@@ -222,6 +223,9 @@
 
   function latency(section) {
     const lead = section.appendChild(el('p', { class: 'lead' })), empty = waiting(section, 'No answer has come yet.'), heat = kept(section);
+    const grid = section.appendChild(el('div', { class: 'charts' })), spent = kept(grid), throughput = kept(grid);
+    const chooser = T.stepsChooser(() => each()), each = over(section, chooser);
+    let varied = false;
     const steps = section.appendChild(T.wide('Response time per step', el('table')));
     section.append(el('p', { class: 'note' }, 'Response time is last byte received minus the intended start. Percentile curves, and service time beside it, come with the report.'));
     return () => {
@@ -233,8 +237,24 @@
       const [p50, , p99, max] = all.response;
       lead.textContent = 'Half of ' + T.count(all.n) + ' answers so far came within ' + T.duration(p50) + ', 99\u00a0% within ' + T.duration(p99) + '; the slowest took ' + T.duration(max) + '.';
       heat(heatChart(all.response, lead.textContent));
+      spent(T.spentChart());
+      varied = varied || !T.steadyRate();
+      if (varied) throughput(T.throughputChart());
+      each();
       T.fill(steps, T.table(['Step, so far', 'Planned', 'OK', 'Failed', 'Unsent', 'n', 'p50', 'p95', 'p99', 'max'], all.steps.map((s) => [
         s.name, T.count(s.planned), T.count(s.ok), T.bad(s.failed), T.bad(s.unsent), T.count(s.n), ...[0, 1, 2, 3].map((i) => (s.response ? T.duration(s.response[i]) : '–'))]), { numbers: 1 }));
+    };
+  }
+
+  /** Returns what draws each step over time, below its chooser. */
+  function over(section, chooser) {
+    section.append(chooser.element);
+    const draw = kept(section);
+    return () => {
+      const all = (newest() || {}).so_far, i = T.percentiles.indexOf(chooser.chosen());
+      const o = T.stepsChart(chooser.chosen(), (name) => { const s = all && all.steps.find((k) => k.name === name); return s && s.response ? s.response[i] : 0; });
+      chooser.element.hidden = !o;
+      draw(o);
     };
   }
 

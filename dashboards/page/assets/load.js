@@ -14,6 +14,7 @@
     section.append(grid);
     T.chart(grid, T.loadChart(lead(t)));
     T.chart(grid, T.usersChart());
+    T.chart(section, T.bytesChart());
     section.append(el('p', { class: 'note' }, 'Zero is ' + T.wall(T.state.config.started) + '. Drag over a chart to zoom all charts of time, double-click to go back.'), phases(d));
   };
 

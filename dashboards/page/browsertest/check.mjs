@@ -399,6 +399,69 @@ async function exported(page) {
   return 'figures exported';
 }
 
+/** The figures of a chart as its file has them: the head, and rows of numbers. */
+async function fileOf(page, chart) {
+  const figures = page.locator(`${chart} details.figures`);
+  await figures.locator('summary').click();
+  const [got] = await Promise.all([page.waitForEvent('download'), figures.locator('.csv').click()]);
+  await figures.locator('summary').click();
+  const [head, ...rows] = (await readFile(await got.path(), 'utf8')).trim().split('\n');
+  return { head, rows: rows.map((l) => l.split(',').map((v) => (v === '' ? null : Number(v)))) };
+}
+
+const close = (a, b, what) => assert.ok(Math.abs(a - b) <= 0.002 * Math.abs(b) + 1e-9, `${what}: ${a}, not ${b}`);
+
+/** Charts of bytes, of where the time went and of each step say what the seconds hold; what cannot be drawn says why. */
+async function overTime(page) {
+  const { seconds, config, document: d } = await page.evaluate(() => { const s = window.Taillight.state; return { seconds: s.seconds, config: s.config, document: s.end.document }; });
+  if (!seconds.length) return 'no second, no chart over time';
+  const said = ['bytes'], total = (rows, i) => rows.reduce((n, r, k) => n + r[i] * seconds[k].d, 0);
+  const bytes = await fileOf(page, '#bytes');
+  assert.equal(bytes.head, 'seconds since the start,received,sent');
+  close(total(bytes.rows, 1), seconds.reduce((n, s) => n + s.bytes_in, 0), 'bytes received');
+  close(total(bytes.rows, 2), seconds.reduce((n, s) => n + s.bytes_out, 0), 'bytes sent');
+  if (!d.latency.response.n) return said.join(', ');
+  if (seconds.some((s) => s.spent)) {
+    const { rows } = await fileOf(page, '#spent');
+    const all = (values) => values.reduce((a, b) => a + b, 0);
+    rows.forEach((r, k) => { // parts of less than a hundredth may be left out
+      if (seconds[k].spent) assert.ok(Math.abs(all(r.slice(1)) - all(seconds[k].spent)) <= 0.08 * all(seconds[k].spent), `the parts of column ${k} are not its mean response`);
+    });
+    await page.locator('#spent .plot').focus();
+    await page.keyboard.press('Home');
+    assert.match(await page.locator('#spent .voice').innerText(), /wait\s[\d.]+\s.?s/, 'where the time went, by the keyboard');
+    said.push('where the time went');
+  } else assert.match(await page.locator('#latency').innerText(), /Where the time of requests went over time is not known/);
+  if (config.drawn) {
+    await page.selectOption('#steps-percentile', 'p99');
+    const { head, rows } = await fileOf(page, '#steps');
+    assert.match(await page.locator('#steps figcaption').innerText(), /^p99 of each step/);
+    if (!/["\u2028]/.test(head)) {
+      assert.equal(head.split(',').length, 1 + config.drawn.length, 'a line for each step');
+      rows.forEach((r, k) => r.slice(1).forEach((v, i) => assert.equal(v, seconds[k].steps?.[i]?.[3] ?? null, `p99 of ${config.drawn[i]}`)));
+    }
+    said.push('each step');
+  } else assert.equal(await page.locator('#steps').count(), 0, 'one step is the whole run');
+  said.push(await throughput(page, seconds, d));
+  const heads = await page.locator('#latency .scroll').last().locator('thead th').allInnerTexts();
+  for (const want of ['Mean body', 'std dev', 'p75']) assert.ok(heads.some((h) => h.trim() === want), `no column ${want}`);
+  const cells = await page.locator('#latency .scroll').last().locator('tbody tr').first().locator('td').allInnerTexts();
+  if (d.steps.length && d.steps[0].latency.response.n) for (const want of ['Mean body', 'std dev', 'p75']) assert.match(cells[heads.findIndex((h) => h.trim() === want) - 1], /\d/, want);
+  return 'over time: ' + said.join(', ');
+}
+
+/** Latency against throughput where the rate varied; a search has its own, and all others say why not. */
+async function throughput(page, seconds, d) {
+  const none = await page.locator('#latency .empty', { hasText: /^Latency is (not )?set against the rate of answers/ }).count();
+  assert.equal(await page.locator('#throughput').count() + none, d.capacity ? 0 : 1, 'latency against throughput, or why not');
+  if (d.capacity || none) return d.capacity ? 'throughput by the search' : 'no throughput: the page says why';
+  const { head, rows } = await fileOf(page, '#throughput');
+  assert.equal(head, 'answers per second,p99,p95,p50');
+  assert.ok(rows.length >= 8 && rows.every((r, i) => i === 0 || r[0] >= rows[i - 1][0]), 'not by the rate');
+  for (const r of rows) assert.ok(seconds.some((s) => s.response && Math.abs(s.n / s.d - r[0]) < 1e-9 && s.response[2] === r[1] && s.response[0] === r[3]), `${r} is of no second`);
+  return 'throughput';
+}
+
 /** Paper has the width of A4 within its margins, is light, and unfolds what findings hide. */
 async function printed(page, view) {
   const folded = () => page.locator('.finding details:not([open])').count();
@@ -408,6 +471,8 @@ async function printed(page, view) {
   await page.evaluate(() => window.dispatchEvent(new Event('beforeprint')));
   assert.deepEqual([await folded(), await page.evaluate(() => document.documentElement.dataset.mode)], [0, 'light'], 'on paper');
   assert.ok(await page.evaluate(() => [...document.querySelectorAll('.chart canvas')].every((c) => c.getBoundingClientRect().right <= innerWidth + 1)), 'paper cuts a chart off');
+  const beyond = await page.evaluate(() => [...document.querySelectorAll('#latency table')].map((t) => Math.round(t.getBoundingClientRect().right - innerWidth)).filter((over) => over > 1));
+  assert.deepEqual(beyond, [], 'paper cuts a table of latency off, px');
   assert.equal(await page.locator('nav').isVisible(), false);
   await page.evaluate(() => window.dispatchEvent(new Event('afterprint')));
   await page.emulateMedia({ media: 'screen' });
@@ -444,7 +509,7 @@ await withBrowser(async (context) => {
       said.push(await capacity(page), await slow(page), await evidence(page), await places(page));
       await page.mouse.move(0, 0);
       said.push(await flame(page), await difference(page), await slowCPU(page), await heat(page));
-      said.push(await sorted(page), await exported(page));
+      said.push(await sorted(page), await exported(page), await overTime(page));
       await printed(page, view); // last: it lays the page out anew, twice
     });
     assert.deepEqual(faults, [], `${view.width} px, ${view.scheme}`);

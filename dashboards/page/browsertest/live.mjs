@@ -93,6 +93,9 @@ async function middle(page) {
   assert.equal(await page.locator('#state').innerText(), 'Live');
   assert.ok(await page.locator('.figures-row div').count() >= 7, 'figures of the run');
   assert.ok(await page.locator('#load canvas').count() >= 2, 'charts of the load');
+  for (const chart of ['#bytes', '#spent']) assert.equal(await page.locator(`${chart} canvas`).count(), 1, `no chart ${chart}`);
+  const { n, note } = await page.evaluate(() => ({ n: window.Taillight.state.seconds.reduce((sum, s) => sum + (s.spent ? s.n : 0), 0), note: document.querySelector('#spent figcaption').innerText }));
+  assert.ok(note.endsWith(`n = ${n}`), `${note}, and ${n} answers came`);
   const heat = page.locator('#latency canvas').first();
   assert.ok(await heat.evaluate((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v !== 0)), 'the heat map is empty');
   for (const id of ['slow', 'exchanges', 'cpu', 'target', 'rules', 'files']) assert.match(await page.locator(`#${id} .empty`).innerText(), /when|written/, `section ${id} does not say why it is empty`);

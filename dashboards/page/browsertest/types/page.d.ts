@@ -11,7 +11,7 @@ interface Phase { name: string; load: string; start: number; end: number }
 interface Config {
   type: 'config'; id: string; name: string; started: string; width: number; phases: Phase[];
   steps: { name: string; method: string; path: string; journey: string }[];
-  settings: { name: string; value: string }[];
+  drawn?: string[]; settings: { name: string; value: string }[];
   environment: any; // of run.json
   bins: { lowest: number; per_decade: number };
   boards?: { load_test: string; why_slow: string; trace: string };
@@ -19,9 +19,9 @@ interface Config {
 
 interface Second {
   type: 'second'; t: number; d: number; phase: number; users: number; in_flight: number;
-  planned: number; sent: number; ok: number; failed: number; unsent: number; errors?: Record<string, number>;
+  planned: number; sent: number; ok: number; failed: number; unsent: number; bytes_in: number; bytes_out: number; errors?: Record<string, number>;
   cpu: number; throttled: number; late?: boolean; n: number;
-  response?: number[]; service?: number[]; lag?: number[]; heat?: number[]; so_far?: SoFar;
+  response?: number[]; service?: number[]; lag?: number[]; heat?: number[]; steps?: (number[] | null)[]; spent?: number[]; so_far?: SoFar;
 }
 
 /** What was counted and measured until now: the newest column has it while the run goes on; response is p50, p95, p99, max. */
@@ -71,7 +71,7 @@ interface Compared {
 
 interface End {
   type: 'end'; document: any; // run.json
-  curves: { scope: string; name?: string; kind: string; n: number; step: number; values: number[]; max: number }[];
+  curves: { scope: string; name?: string; kind: string; n: number; step: number; values: number[]; max: number; p75: number; stddev: number }[];
   exchanges: Exchange[]; kept: number; profiles: { service: string; stacks: StackSet; merged: number; requests: number }[]; series: any[];
   components: string[]; calls: { func: string; file: string; line: number }[]; cohorts: any[]; difference?: Difference; probes?: Probe[]; slow_cpu?: SlowCPU[]; compared?: Compared;
   files: any[]; lost: string[]; cut: string[];
@@ -79,16 +79,16 @@ interface End {
 
 interface Line {
   label: string; color: string; data: (number | null)[]; dash?: number[]; width?: number; fill?: string; hidden?: boolean; paths?: Function;
-  shown?: any[]; format?: (v: any) => string; total?: string;
+  points?: boolean; shown?: any[]; format?: (v: any) => string; total?: string;
 }
 
 interface ChartOptions {
   title: string; id?: string; note?: string; label: string; x: number[]; lines: Line[]; format: (v: number) => string; tick?: (v: number) => string;
-  log?: boolean; range?: number[]; height?: number; time?: boolean; xTicks?: (u: any) => number[]; xFormat?: (v: number) => string; xRange?: number[]; xName?: (v: number) => string;
+  log?: boolean; range?: number[]; height?: number; time?: boolean; xTicks?: (u: any) => number[]; xFormat?: (v: number) => string; xRange?: number[]; xName?: (v: number) => string; xHead?: string;
   paint?: (u: any) => void; over?: (u: any) => void; click?: (u: any) => void; hover?: (u: any) => void; late?: boolean; extra?: Node;
   key?: (key: string, idx: number) => string | null; moved?: (idx: number) => string;
 }
-interface Chart { o: ChartOptions; plot: any; figure: HTMLElement; buttons: HTMLElement[]; at?: HTMLElement; table?: { element: HTMLElement; refresh: () => void } }
+interface Chart { o: ChartOptions; plot: any; figure: HTMLElement; buttons: HTMLElement[]; words: (o: ChartOptions) => void; at?: HTMLElement; table?: { element: HTMLElement; refresh: () => void } }
 
 /** A cell of the heat map. */
 interface Cell { from: number; to: number; lo: number; hi: number; n: number; text: string; name?: string }
@@ -167,6 +167,16 @@ interface Taillight extends Basics {
   cpu: Section; target: Section; environment: Section; rules: Section; files: Section;
   loadChart(said: string): ChartOptions;
   usersChart(): ChartOptions;
+  /** Lines of groups, one upon the other. */
+  stacked(groups: { label: string; color: string; of: (s: Second) => number; total: string }[]): Line[];
+  bytesChart(): ChartOptions;
+  spentChart(): ChartOptions | null;
+  percentiles: string[];
+  stepsChart(which: string, whole: (name: string) => number): ChartOptions | null;
+  stepsChooser(draw: (which: string) => void): { element: HTMLElement; chosen: () => string };
+  stepsNote(): string;
+  steadyRate(): string;
+  throughputChart(): ChartOptions;
   errorsChart(): ChartOptions | null;
   heatCells(u: any, edge: (bin: number) => number, most: number): void;
   findings(d: any): HTMLElement;
