@@ -294,7 +294,8 @@ type worker struct {
 	// What the recorder reads of an exchange in flight stays as it is in
 	// begun, while done is filled in. They are used again for the next one.
 	begun, done Exchange
-	inFlight    bool // begun is; guarded by stripe.mu
+	over        time.Duration // when the generator had done with the last one
+	inFlight    bool          // begun is; guarded by stripe.mu
 }
 
 func (a *attack) newWorker() *worker {
@@ -333,7 +334,8 @@ func (a *attack) exchange(w *worker, t task) (counted bool) {
 	x := &w.done
 	*x = w.begun
 	it.client.Do(r, x)
-	x.Done = a.now()
+	w.over = a.now()
+	x.Done = cmp.Or(x.Done, w.over)
 	x.Timings.Blocked = 0
 	x.Timings.Blocked = x.Service() - x.Timings.Sum()
 	return a.rec.finish(w)
@@ -346,7 +348,7 @@ func (a *attack) after(w *worker, t task, counted bool) task {
 	defer a.mu.Unlock()
 	a.inFlight--
 	if counted {
-		a.follow(t.iteration, &w.done)
+		a.follow(t.iteration, &w.done, w.over)
 	}
 	if next, _ := a.take(); next.iteration != nil {
 		return next

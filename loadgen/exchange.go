@@ -14,7 +14,7 @@ type Exchange struct {
 
 	Intended time.Duration // when it was due
 	Sent     time.Duration // when the generator began it
-	Done     time.Duration // last byte received, or failed
+	Done     time.Duration // last byte there, by the kernel where it says, or failed
 
 	Status    int        // HTTP status; 0 when no answer came
 	Error     ErrorClass // "" when OK

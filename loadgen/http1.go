@@ -181,7 +181,7 @@ func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Duration) 
 		return class, fmt.Errorf("sending the request: %w", err)
 	}
 	_, err = c.reader.Peek(1)
-	first := c.now()
+	first := c.came(sent, err)
 	x.Timings.Wait = first - sent
 	if err != nil {
 		c.idle = first
@@ -189,12 +189,13 @@ func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Duration) 
 	}
 	c.body.reset(c.transport.MaxBody, r.Step.Expect.Body)
 	err = c.receive(r.Step.Method == "HEAD")
-	c.idle = c.now()
+	c.idle = c.came(first, err)
 	x.Timings.Receive = c.idle - first
 	x.BytesIn = c.body.n
 	if err != nil {
 		return readClass(err), fmt.Errorf("reading the answer: %w", err)
 	}
+	x.Done = c.idle
 	x.Status = c.head.StatusCode()
 	x.ServerDur = serverTiming(c.head.Peek("Server-Timing"))
 	if c.cookies != nil {
@@ -203,6 +204,15 @@ func (c *httpClient) roundTrip(r *Request, x *Exchange, deadline time.Duration) 
 		}
 	}
 	return "", nil
+}
+
+// came returns when what was read last was there, or failed: not before what it
+// follows.
+func (c *httpClient) came(follows time.Duration, err error) time.Duration {
+	if c.link == nil || err != nil {
+		return c.now()
+	}
+	return max(c.link.came, follows)
 }
 
 // expire makes the connection fail from deadline on.

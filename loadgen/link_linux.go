@@ -36,6 +36,11 @@ type link struct {
 	asked           time.Duration // when all was written; 0 before
 	over            bool          // it had ended before anything was written
 	peeked          [1]byte
+
+	came    time.Duration // when what was read last was there
+	part    unix.Iovec
+	message unix.Msghdr
+	control [64]byte // the kernel's stamp, with room to spare
 }
 
 // linkOf returns conn with fast reads and writes, or conn itself where there
@@ -51,6 +56,10 @@ func linkOf(conn net.Conn, now func() time.Duration) net.Conn {
 	}
 	l := &link{TCPConn: tcp, raw: raw, now: now}
 	l.reading, l.asking = l.tryRead, l.tryAsk
+	l.message.Iov, l.message.Control = &l.part, &l.control[0]
+	l.message.SetIovlen(1)
+	// Where the kernel does not stamp what comes, it came when it was read.
+	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1) })
 	return l
 }
 
@@ -143,8 +152,34 @@ func (l *link) ask(p []byte) (n int, at time.Duration, err error) {
 }
 
 func (l *link) tryRead(fd uintptr) bool {
-	l.n, l.errno = rawIO(syscall.SYS_READ, fd, l.in)
-	return l.errno != syscall.EAGAIN
+	l.part.Base = unsafe.SliceData(l.in)
+	l.part.SetLen(len(l.in))
+	l.message.SetControllen(len(l.control))
+	l.n, l.errno = rawIO(unix.SYS_RECVMSG, fd, unsafe.Pointer(&l.message), 0)
+	l.part.Base = nil
+	if l.errno == syscall.EAGAIN {
+		return false
+	}
+	l.came = l.arrival()
+	return true
+}
+
+// arrival returns when what has just been read was there: as long ago as the
+// kernel's stamp says, which does not know how long the generator took to wake
+// up and read. The stamp is on a clock that may be set, so it counts only
+// within what is possible: not before what was read before, and not after now.
+func (l *link) arrival() time.Duration {
+	const size = 16 // two 64-bit numbers, on every architecture
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&l.control))
+	if l.n == 0 || int(l.message.Controllen) < unix.CmsgLen(size) || h.Level != unix.SOL_SOCKET || h.Type != unix.SO_TIMESTAMPNS_NEW {
+		return l.now()
+	}
+	at := (*[2]int64)(unsafe.Pointer(&l.control[unix.CmsgLen(0)]))
+	// This clock is read first: a thread that loses its turn in between makes
+	// the arrival later, never earlier.
+	ago := time.Duration(time.Now().UnixNano() - (at[0]*1e9 + at[1]))
+	now := l.now()
+	return min(max(now-ago, l.came), now)
 }
 
 func (l *link) tryAsk(fd uintptr) bool {
@@ -154,7 +189,7 @@ func (l *link) tryAsk(fd uintptr) bool {
 	if l.over = l.ended(fd); l.over {
 		return true
 	}
-	l.n, l.errno = rawIO(syscall.SYS_WRITE, fd, l.out)
+	l.n, l.errno = rawIO(unix.SYS_WRITE, fd, unsafe.Pointer(unsafe.SliceData(l.out)), uintptr(len(l.out)))
 	if l.errno == syscall.EAGAIN {
 		l.errno = 0
 	}
@@ -176,10 +211,10 @@ func (l *link) failed(call string) error {
 	return &net.OpError{Op: call, Net: "tcp", Source: l.LocalAddr(), Addr: l.RemoteAddr(), Err: os.NewSyscallError(call, l.errno)}
 }
 
-// rawIO reads or writes p, which is not empty, on a socket that does not block.
-func rawIO(call, fd uintptr, p []byte) (int, syscall.Errno) {
+// rawIO makes a call that reads or writes, on a socket that does not block.
+func rawIO(call, fd uintptr, what unsafe.Pointer, how uintptr) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		n, _, errno := syscall.RawSyscall(call, fd, uintptr(what), how)
 		switch errno {
 		case 0:
 			return int(n), 0

@@ -8,7 +8,10 @@ import (
 )
 
 // link is for Linux only; elsewhere connections are net's own.
-type link struct{ net.Conn }
+type link struct {
+	net.Conn
+	came time.Duration
+}
 
 func linkOf(conn net.Conn, _ func() time.Duration) net.Conn { return conn }
 

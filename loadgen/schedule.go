@@ -381,11 +381,12 @@ func (a *attack) start(it *iteration, g *group, journey int, due time.Duration) 
 }
 
 // follow schedules what comes after an exchange: the next step, or the end of
-// the iteration and its user's next turn. a.mu is held.
-func (a *attack) follow(it *iteration, x *Exchange) {
+// the iteration and its user's next turn, as of when the exchange was over for
+// the generator. a.mu is held.
+func (a *attack) follow(it *iteration, x *Exchange, over time.Duration) {
 	steps := a.plan.Journeys[it.journey].Steps
 	if x.OK() && it.step+1 < len(steps) {
-		due := x.Done
+		due := over
 		if th := steps[it.step].Think; th != nil {
 			due += th.Draw(mix(a.plan.Seed^it.number), uint64(it.step))
 		}
@@ -409,7 +410,7 @@ func (a *attack) follow(it *iteration, x *Exchange) {
 		a.spare = append(a.spare, it)
 		return
 	}
-	a.nextTurn(it, x.Done)
+	a.nextTurn(it, over)
 }
 
 // nextTurn schedules the turn of a user after its pause.
