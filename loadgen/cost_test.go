@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
 // cannedServer answers every request without a body of its own and allocates
@@ -102,7 +103,7 @@ func TestRequestsAllocateNothing(t *testing.T) {
 			rate.Phases = []loadgen.Phase{{Name: "steady", For: 3 * time.Second, Load: loadgen.Load{Rate: loadgen.Constant(2000)}}}
 			for model, p := range map[string]loadgen.Plan{"users": users, "rate": rate} {
 				// After a machine stood still, all that fell due begins at once.
-				quiet(t, func(t testing.TB) {
+				busytest.Retry(t, func(_, t testing.TB) {
 					n := allocationsPerRequest(t, p)
 					t.Logf("%s: %.3f allocations per request", model, n)
 					if n > 0.5 { // one that every request makes counts 1
@@ -172,7 +173,7 @@ func TestUsersAreSmall(t *testing.T) {
 	if testing.Short() || raceDetector {
 		t.Skip("thousands of connections")
 	}
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		server := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServerProcess$")
 		server.Env = append(os.Environ(), "TAILLIGHT_TEST_SERVER=1")
 		stdin, err := server.StdinPipe()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
 func closed(target string, users float64, d time.Duration, think loadgen.Think) loadgen.Plan {
@@ -143,7 +144,7 @@ func TestErrorsHaveAClass(t *testing.T) {
 }
 
 func TestStaleConnectionIsNotAnError(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") }))
 		srv.Config.IdleTimeout = 300 * time.Millisecond
 		srv.Start()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
 // A server that closes a connection has been asked once: nothing is sent again.
@@ -42,7 +43,7 @@ func TestHTTP2IsNotGuessed(t *testing.T) {
 }
 
 func TestHTTP2CarriesTheRequest(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		var got atomic.Pointer[http.Request]
 		srv := withHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			got.Store(r)

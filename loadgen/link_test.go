@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
 // busy is a plan whose one user asks again as soon as it is answered, n times
@@ -35,7 +36,7 @@ func busy(t testing.TB, n int64, last http.HandlerFunc) (loadgen.Plan, *atomic.I
 // A request on a connection that others have used before has its whole timeout,
 // however long the connection has been used.
 func TestTimeoutsAreThoseOfEachRequest(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		p, asked := busy(t, 30, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		p.Timeout = 250 * time.Millisecond
 		p.Phases[0].For = 3 * time.Second

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
@@ -134,7 +135,7 @@ func TestAdminProfileWhileProfilesAreUploaded(t *testing.T) {
 }
 
 func TestShutdownEndsAProfileTakenByHand(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		in := newIngest(t)
 		tel := start(t, map[string]string{names.EnvPyroscope: in.URL})
 		taken := make(chan *httptest.ResponseRecorder)

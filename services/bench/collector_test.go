@@ -13,6 +13,7 @@ import (
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/exporter"
 )
@@ -47,7 +48,7 @@ func TestCollectorLossIsCountedToTheUnit(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			// What a collector took is lost to who was cut off in the middle of its
 			// answer: a machine that stands still just then spoils the books.
-			quiet(t, func(t testing.TB) {
+			busytest.Retry(t, func(_, t testing.TB) {
 				var cut chan struct{}
 				if mode != "healthy" && mode != "400" {
 					// What these have not taken by the end they never will: the

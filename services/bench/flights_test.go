@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/names"
@@ -173,7 +174,7 @@ func flown(t testing.TB) (tel *telemetry.Telemetry, admin *httptest.Server) {
 }
 
 func TestRecordingsBecomeTimelines(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		tel, admin := flown(t)
 		p := flightPlan(t)
 		dir := t.TempDir()

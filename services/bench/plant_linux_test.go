@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -105,7 +106,7 @@ func TestFaultsArePlanted(t *testing.T) {
 // The execution trace shows what was planted as what it was planted as, in the
 // neutral code that did it.
 func TestTimelinesShowWhatWasPlanted(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		cfg := real(t, 60)
 		cfg.Plan.Journeys[0].Steps[0].Path = "/workloads/wait?ms=0"
 		cfg.Faults = planted(t, "cpu=8ms:25%,lock=8ms:25%,channel=8ms:25%,sleep=8ms:25%,downstream=8ms:25%,gc=8MB:25%")
@@ -262,7 +263,7 @@ func TestThrottle(t *testing.T) {
 	for _, grouped := range []bool{true, false} {
 		// It burns on before and after the quota, for as long as this process is
 		// kept from looking.
-		quiet(t, func(t testing.TB) { throttled(t, grouped) })
+		busytest.Retry(t, func(_, t testing.TB) { throttled(t, grouped) })
 	}
 }
 

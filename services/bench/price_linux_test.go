@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
@@ -63,7 +64,7 @@ func TestPriceIsMeasured(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		p := newPrice(t, time.Second)
 		p.pair(t, 1)
 		if len(p.cpu.ratios) != 1 || len(p.median.ratios) != 1 {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/services/target"
 	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/telemetry/archive"
@@ -241,7 +242,7 @@ func TestTheStartIsTheLoads(t *testing.T) {
 // A target that accepts and does not answer costs a run two seconds, not its
 // time-out for each request of the reference.
 func TestTheReferenceIsBounded(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		release := make(chan struct{})
 		var asked atomic.Int64
 		target := serviceOf(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -273,7 +274,7 @@ func TestTheReferenceIsBounded(t *testing.T) {
 }
 
 func TestAReferenceIsTold(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		cfg := brief(t, serviceOf(t, fine), 1)
 		cfg.Plan.Phases[0].Load = loadgen.Load{Users: loadgen.Constant(1)}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -345,7 +346,7 @@ func TestExportIsCheckedFirst(t *testing.T) {
 
 // The client spans that were sent are counted, and are no loss.
 func TestClientSpansAreCounted(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		var collections atomic.Int64
 		collector := serviceOf(t, func(_ http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/v1/metrics" {
@@ -388,7 +389,7 @@ func TestTheGeneratorKeepsToItsShare(t *testing.T) {
 // A run that was killed after its load and before it was explained is aborted,
 // and explained when it is read.
 func TestARunThatWasNotExplained(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		cfg := brief(t, serviceOf(t, fine), 3)
 		cfg.Cut, cfg.OnStage = nil, nil // what is sent at the end gets its time
 		// Our own export ends between the two: then its collector looks.

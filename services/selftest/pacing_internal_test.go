@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
 // inParts runs the parts by this test binary; see TestMain.
@@ -89,7 +90,7 @@ func TestPacingIsMeasured(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		rows, err := pace{rate: 200, p50: 1, p99: 1}.measure(t.Context(), inParts(), "short", 2, 500*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)

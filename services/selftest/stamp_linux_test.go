@@ -4,11 +4,13 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
 // A server that reads late is told when the request came all the same.
 func TestArrivalsAreStampedBySystem(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/services/target"
 	"github.com/taillight-load/taillight/services/target/faults"
 )
@@ -90,7 +91,7 @@ func visits(t testing.TB, addr string, n int) []visit {
 // While the door is shut with room for one, whoever comes then has to try
 // again: the kernel drops his SYN, and sends it again after a second.
 func TestTheBacklogOverflows(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		if !dropsSYN(t) {
 			t.Skip("this kernel turns nobody away when a backlog is full")
 		}

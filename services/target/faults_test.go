@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/services/target"
 	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/services/target/shop"
@@ -137,7 +138,7 @@ func TestKnobsOfRequests(t *testing.T) {
 // The CPU that is burnt is that of the thread: on a machine that others use
 // too it takes longer, and is not more.
 func TestCPUIsByTheThreadsClock(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		s := newShopped("")
 		s.arm(t, "cpu=5ms")
 		var wg sync.WaitGroup
@@ -208,7 +209,7 @@ func TestTheShareHolds(t *testing.T) {
 }
 
 func TestAnErrorBurstBeginsAndEnds(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		s := newShopped("")
 		s.arm(t, "errors=503:after=300ms:for=400ms")
 		var codes []int

@@ -16,15 +16,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/flight"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+func TestMain(m *testing.M) { busytest.Main(m) }
 
 // service serves h behind the middleware, with the flight recorder on.
 type service struct {
@@ -201,7 +200,7 @@ func plantedWaits(t testing.TB) map[string]struct {
 // What a handler waits for is what its timeline names, with the code that
 // waits.
 func TestAWaitIsNamed(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		waits := plantedWaits(t)
 		s := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { waits[r.URL.Path].do() }))
 		asked := map[signal.TraceID]string{}
@@ -258,7 +257,7 @@ func burn(d time.Duration) {
 // CPU samples fall on the request that burns, on the goroutine that it starts
 // as well, and say where.
 func TestWorkIsRunningAndSampled(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		s := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/idle" {
 				return
@@ -306,7 +305,7 @@ func TestMiddlewareTwice(t *testing.T) {
 
 // A request that has not ended is not among the others, and is not lost.
 func TestARequestUnderWayIsCut(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		entered, leave := make(chan struct{}), make(chan struct{})
 		s := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(entered); <-leave }))
 		id := signal.TraceID{7}
@@ -341,7 +340,7 @@ func TestARequestOlderThanTheWindowIsCounted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as the window")
 	}
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		s := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(5500 * time.Millisecond) }))
 		s.ask(t, "/")
 		if rec := decode(t, s.snapshot(t)); len(rec.Timelines) != 0 || rec.CutAtStart != 1 {

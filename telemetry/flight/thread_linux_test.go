@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/flight"
 	"github.com/taillight-load/taillight/telemetry/names"
@@ -79,7 +80,7 @@ func firstCPU(t testing.TB) (one, all *unix.CPUSet) {
 // A thread that shares its CPU with another runs for the Go scheduler while it
 // does not for the kernel: the thread's clock tells the two apart.
 func TestDescheduledIsRunningWithoutACPU(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		t.Setenv(names.EnvThreadClock, "1")
 		const burnt = 40 * time.Millisecond
 		one, all := firstCPU(t)
