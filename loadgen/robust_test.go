@@ -92,7 +92,7 @@ func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 // What a server sends beyond its answer is not taken for the next one.
 func TestBytesBeyondTheAnswerAreNotTheNext(t *testing.T) {
-	busytest.Retry(t, func(_, t testing.TB) {
+	busytest.Retry(t, func(t, retry testing.TB) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -125,7 +125,7 @@ func TestBytesBeyondTheAnswerAreNotTheNext(t *testing.T) {
 			}
 		}
 		if len(exchanges()) < 3 {
-			t.Errorf("%d exchanges", len(exchanges()))
+			retry.Errorf("%d exchanges", len(exchanges()))
 		}
 	})
 }

@@ -35,7 +35,7 @@ func (of *office) kill(t testing.TB) {
 // A receiver that dies takes nothing with it but the telemetry that was to
 // come: the run goes on, says so, and its measurements count.
 func TestARunOutlivesItsReceiver(t *testing.T) {
-	busytest.Retry(t, func(_, t testing.TB) {
+	busytest.Retry(t, func(t, retry testing.TB) {
 		svc, url := newService(t)
 		s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
 		if err != nil {
@@ -67,8 +67,12 @@ func TestARunOutlivesItsReceiver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := out.Run.Signals; n.Spans.Kept != 20 || n.Coverage != 1 || n.Note != "" {
+		n := out.Run.Signals
+		if n.Note != "" || n.Spans.Kept > 20 {
 			t.Errorf("signals %+v", n)
+		}
+		if n.Spans.Kept != 20 || n.Coverage != 1 { // they are waited for, but not for ever
+			retry.Errorf("signals %+v", n)
 		}
 		officeOf(s).kill(t)
 		if attached(t, s, time.Second); s.inbox.books().Ended != "" {
