@@ -328,9 +328,7 @@ func TestTheEndContinuesAStoppedTarget(t *testing.T) {
 	h := &hands{child: c, began: time.Now(), ended: make(chan struct{})}
 	f := planted(t, "stall=10s:every=20s").Faults[0]
 	h.working.Go(func() { h.do(f) })
-	for !strings.Contains(state(t, c.cmd.Process.Pid), "T") {
-		time.Sleep(time.Millisecond)
-	}
+	busytest.Await(t, "the stop", func() bool { return strings.Contains(state(t, c.cmd.Process.Pid), "T") })
 	h.end()
 	if s := state(t, c.cmd.Process.Pid); strings.Contains(s, "T") {
 		t.Errorf("it is left in state %s", s)
