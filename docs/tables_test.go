@@ -166,6 +166,15 @@ func packages(t *testing.T) []string {
 	return dirs
 }
 
+// What tests use is in no program that is built.
+func TestProgramsHoldNoTests(t *testing.T) {
+	for p := range strings.FieldsSeq(output(t, "go", "list", "-deps", "./services/taillight", "./dashboards/generate")) {
+		if p == "testing" || p == module+"/loadgen/busytest" {
+			t.Errorf("a program is built with %s: only tests import it", p)
+		}
+	}
+}
+
 var dependencyRow = regexp.MustCompile("^\\| (`[^|]+`) \\| ([^|]*) \\| ([^|]*) \\|$")
 
 // TestDependencies holds that CONTRIBUTING.md names every direct dependency

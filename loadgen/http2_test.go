@@ -42,31 +42,29 @@ func TestHTTP2IsNotGuessed(t *testing.T) {
 }
 
 func TestHTTP2CarriesTheRequest(t *testing.T) {
-	quiet(t, func(t testing.TB) {
-		var got atomic.Pointer[http.Request]
-		srv := withHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			got.Store(r)
-			w.Header().Set("Server-Timing", "total;dur=2.5")
-			b, _ := io.ReadAll(r.Body)
-			fmt.Fprint(w, string(b))
-		}))
-		p := asks(srv.URL, 2, loadgen.Transport{HTTP2: true}, loadgen.Step{
-			Method: "POST", Path: "/a%2Fb?q=%20", Body: "hello",
-			Headers: map[string]string{"host": "shop.test", "x-one": "1", "Connection": "keep-alive"}, Expect: loadgen.Expect{Body: "hello"},
-		})
-		o := loadgen.Options{RunID: "r1", Baggage: []loadgen.BaggageMember{{Key: "run", Value: loadgen.BaggageRunID}}}
-		all := kept(&o)
-		attack(t, p, o)
-		allOK(t, all())
-		r, x := got.Load(), all()[len(all())-1]
-		if r.RequestURI != "/a%2Fb?q=%20" || r.Host != "shop.test" || r.Header.Get("X-One") != "1" || r.ProtoMajor != 2 || r.Header.Get("Baggage") != "run=r1" {
-			t.Errorf("%s %s %v", r.Host, r.RequestURI, r.Header)
-		}
-		if want := fmt.Sprintf("00-%x-%x-01", x.TraceID, x.SpanID); r.Header.Get("Traceparent") != want {
-			t.Errorf("traceparent %s, want %s", r.Header.Get("Traceparent"), want)
-		}
-		if x.ServerDur != 2500*time.Microsecond || !x.Reused || x.BytesIn != 5 || x.BytesOut < 20 || x.Timings.Wait <= 0 {
-			t.Errorf("%+v", x)
-		}
+	var got atomic.Pointer[http.Request]
+	srv := withHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got.Store(r)
+		w.Header().Set("Server-Timing", "total;dur=2.5")
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprint(w, string(b))
+	}))
+	p := asks(srv.URL, 2, loadgen.Transport{HTTP2: true}, loadgen.Step{
+		Method: "POST", Path: "/a%2Fb?q=%20", Body: "hello",
+		Headers: map[string]string{"host": "shop.test", "x-one": "1", "Connection": "keep-alive"}, Expect: loadgen.Expect{Body: "hello"},
 	})
+	o := loadgen.Options{RunID: "r1", Baggage: []loadgen.BaggageMember{{Key: "run", Value: loadgen.BaggageRunID}}}
+	all := kept(&o)
+	attack(t, p, o)
+	allOK(t, all())
+	r, x := got.Load(), all()[len(all())-1]
+	if r.RequestURI != "/a%2Fb?q=%20" || r.Host != "shop.test" || r.Header.Get("X-One") != "1" || r.ProtoMajor != 2 || r.Header.Get("Baggage") != "run=r1" {
+		t.Errorf("%s %s %v", r.Host, r.RequestURI, r.Header)
+	}
+	if want := fmt.Sprintf("00-%x-%x-01", x.TraceID, x.SpanID); r.Header.Get("Traceparent") != want {
+		t.Errorf("traceparent %s, want %s", r.Header.Get("Traceparent"), want)
+	}
+	if x.ServerDur != 2500*time.Microsecond || !x.Reused || x.BytesIn != 5 || x.BytesOut < 20 || x.Timings.Wait <= 0 {
+		t.Errorf("%+v", x)
+	}
 }

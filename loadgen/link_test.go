@@ -1,6 +1,7 @@
 package loadgen_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
 // busy is a plan whose one user asks again as soon as it is answered, n times
@@ -35,21 +37,31 @@ func busy(t testing.TB, n int64, last http.HandlerFunc) (loadgen.Plan, *atomic.I
 // A request on a connection that others have used before has its whole timeout,
 // however long the connection has been used.
 func TestTimeoutsAreThoseOfEachRequest(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(t, retry testing.TB) {
 		p, asked := busy(t, 30, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		p.Timeout = 250 * time.Millisecond
-		p.Phases[0].For = 3 * time.Second
+		p.Phases[0].For = 2 * time.Minute // it ends with what is looked for
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
 		timeouts := 0
-		for _, x := range exchangesOf(t, p) {
-			if x.Error == loadgen.ErrTimeout {
-				timeouts++
-				if x.Service() < p.Timeout || !strings.Contains(x.Detail, "waiting for the answer") || !x.Reused {
-					t.Errorf("a timeout after %s, reused %v: %s", x.Service(), x.Reused, x.Detail)
+		_, err := loadgen.Attack(ctx, p, loadgen.Options{OnSecond: func(s loadgen.Second) {
+			for _, x := range s.Kept {
+				if x.Error != loadgen.ErrTimeout {
+					continue
+				}
+				if timeouts++; x.Service() < p.Timeout {
+					t.Errorf("a timeout after %s: %s", x.Service(), x.Detail)
+				}
+				if !strings.Contains(x.Detail, "waiting for the answer") || !x.Reused { // another can take as long here
+					retry.Errorf("a timeout after %s, reused %v: %s", x.Service(), x.Reused, x.Detail)
 				}
 			}
-		}
-		if asked.Load() < 30 {
-			t.Skipf("%d requests in 3 s", asked.Load())
+			if timeouts > 0 && asked.Load() >= 30 {
+				end()
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
 		if timeouts == 0 {
 			t.Error("the request that nobody answered has no timeout")

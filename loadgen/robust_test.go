@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
 // once runs a single exchange of a step against a server.
@@ -91,7 +92,7 @@ func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 // What a server sends beyond its answer is not taken for the next one.
 func TestBytesBeyondTheAnswerAreNotTheNext(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(t, retry testing.TB) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +125,7 @@ func TestBytesBeyondTheAnswerAreNotTheNext(t *testing.T) {
 			}
 		}
 		if len(exchanges()) < 3 {
-			t.Errorf("%d exchanges", len(exchanges()))
+			retry.Errorf("%d exchanges", len(exchanges()))
 		}
 	})
 }

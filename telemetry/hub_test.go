@@ -14,6 +14,7 @@ import (
 	"github.com/google/pprof/profile"
 	"go.uber.org/goleak"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
@@ -165,7 +166,7 @@ func TestFiftyUsersGetTheirOwnSamples(t *testing.T) {
 
 // With nothing configured the profiler is on for as long as somebody records.
 func TestRecordingWithoutUploads(t *testing.T) {
-	defer noneLeft(t, goleak.IgnoreCurrent())
+	defer busytest.NoneLeft(t, goleak.IgnoreCurrent())
 	tel := start(t, nil)
 	if tel.Enabled() {
 		t.Error("telemetry is on although nothing is sent")
@@ -215,7 +216,7 @@ type countingWriter struct{ n int }
 func (c *countingWriter) Write(p []byte) (int, error) { c.n += len(p); return len(p), nil }
 
 func TestAPanicEndsARecording(t *testing.T) {
-	defer noneLeft(t, goleak.IgnoreCurrent())
+	defer busytest.NoneLeft(t, goleak.IgnoreCurrent())
 	tel := start(t, nil)
 	func() {
 		defer func() {

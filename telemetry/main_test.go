@@ -3,7 +3,7 @@ package telemetry_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+func TestMain(m *testing.M) { busytest.Main(m) }

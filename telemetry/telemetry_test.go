@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.uber.org/goleak"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
@@ -79,7 +80,7 @@ func ask(t *testing.T, h http.Handler, path string) {
 func okay(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }
 
 func TestNothingConfiguredStartsNothing(t *testing.T) {
-	defer noneLeft(t, goleak.IgnoreCurrent())
+	defer busytest.NoneLeft(t, goleak.IgnoreCurrent())
 	provider := otel.GetTracerProvider()
 	tel := start(t, nil)
 	if tel.Enabled() {
@@ -227,7 +228,7 @@ func TestMetricsAreNamedAsTheTableSays(t *testing.T) {
 	mux.HandleFunc("GET /profile", okay)
 	h := tel.Middleware(mux)
 	ask(t, h, "/profile")
-	waitFor(t, "two collections", func() bool { _, n := c.got(); return n >= 2 })
+	busytest.Await(t, "two collections", func() bool { _, n := c.got(); return n >= 2 })
 	shutdown(t, tel)
 
 	for _, m := range names.All() {
@@ -328,7 +329,7 @@ func TestSpansSurviveAFailingCollector(t *testing.T) {
 		names.EnvOTLP: c.URL, "OTEL_METRICS_EXPORTER": "none", "OTEL_BSP_SCHEDULE_DELAY": "1",
 	})
 	ask(t, tel.Middleware(http.HandlerFunc(okay)), "/")
-	waitFor(t, "the span", func() bool { s, _ := c.got(); return len(s) == 1 })
+	busytest.Await(t, "the span", func() bool { s, _ := c.got(); return len(s) == 1 })
 	shutdown(t, tel)
 	if lost := tel.Lost(); lost.Spans != 0 {
 		t.Errorf("lost %+v", lost)
@@ -393,18 +394,6 @@ func TestGlobalProvidersAreSet(t *testing.T) {
 	if tel.Service() != "shop" {
 		t.Errorf("service %q", tel.Service())
 	}
-}
-
-// waitFor polls until ok; it gives up long after anything healthy would.
-func waitFor(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for range 12000 {
-		if ok() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("%s did not come", what)
 }
 
 func ExampleStart() {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/dashboards/page"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
 // deaf connects to a stream, asks for it, and never reads.
@@ -32,7 +33,7 @@ func deaf(t testing.TB, srv *httptest.Server) net.Conn {
 // A reader that stops reading is dropped when its patience ends, makes nobody
 // wait, and leaves nothing behind.
 func TestLiveDeafReader(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		m := makeRun(sample{seconds: 4, perSecond: 60})
 		l := page.NewLive(page.LiveOptions{Patience: 2 * time.Second})
 		over := make(chan struct{})
@@ -68,7 +69,7 @@ func TestLiveDeafReader(t *testing.T) {
 
 // A run that has ended waits for who has not got its end, and no longer.
 func TestLinger(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(_, t testing.TB) {
 		m := makeRun(sample{seconds: 3, perSecond: 60})
 		report := reportOf(t, m)
 		waits := func(l *page.Live) time.Duration {

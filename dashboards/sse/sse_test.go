@@ -13,13 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/taillight-load/taillight/dashboards/sse"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+func TestMain(m *testing.M) { busytest.Main(m) }
 
 // hang tells a hang from an end.
 const hang = 2 * time.Minute

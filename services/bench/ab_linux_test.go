@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/compare"
 )
@@ -59,13 +60,7 @@ func TestTheWholeGroupEnds(t *testing.T) {
 	close(cut)
 	s.stop(cut)
 	s.stop(cut) // again
-	deadline := time.Now().Add(time.Minute)
-	for syscall.Kill(-pid, 0) == nil {
-		if time.Now().After(deadline) {
-			t.Fatal("the group outlived its service")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	busytest.Await(t, "the end of the service's group", func() bool { return syscall.Kill(-pid, 0) != nil })
 }
 
 func TestACommandThatEndsIsNamed(t *testing.T) {

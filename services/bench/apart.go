@@ -130,13 +130,18 @@ func openOffice(executable string) (*office, error) {
 	return of, of.cmd.Start()
 }
 
-// patience is how long the answer to a question may take. At its end a run is
-// written to a disk that may be slow, and what is forwarded is sent.
+// patience is how long the answer to a question may take. The first waits for
+// the process to start. At its end a run is written to a disk that may be slow,
+// and what is forwarded is sent.
 func (of *office) patience(ask string) time.Duration {
-	if ask == askDetach || ask == askClose {
+	switch ask {
+	case askListen:
+		return 3 * of.wait
+	case askDetach, askClose:
 		return 6 * of.wait
+	default:
+		return of.wait
 	}
-	return of.wait
 }
 
 // put asks one question and waits for its answer. Once there is none, there

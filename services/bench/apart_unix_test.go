@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/archive"
 )
 
@@ -34,7 +35,7 @@ func (of *office) kill(t testing.TB) {
 // A receiver that dies takes nothing with it but the telemetry that was to
 // come: the run goes on, says so, and its measurements count.
 func TestARunOutlivesItsReceiver(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(t, retry testing.TB) {
 		svc, url := newService(t)
 		s, err := Listen(ListenOptions{Executable: os.Args[0], Private: true})
 		if err != nil {
@@ -66,8 +67,12 @@ func TestARunOutlivesItsReceiver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := out.Run.Signals; n.Spans.Kept != 20 || n.Coverage != 1 || n.Note != "" {
+		n := out.Run.Signals
+		if n.Note != "" || n.Spans.Kept > 20 {
 			t.Errorf("signals %+v", n)
+		}
+		if n.Spans.Kept != 20 || n.Coverage != 1 { // they are waited for, but not for ever
+			retry.Errorf("signals %+v", n)
 		}
 		officeOf(s).kill(t)
 		if attached(t, s, time.Second); s.inbox.books().Ended != "" {
@@ -150,11 +155,11 @@ func TestWhatAReceiverIsNotToldIsCounted(t *testing.T) {
 	resume := officeOf(s).pause(t)
 	s.keep([]loadgen.Exchange{{TraceID: traces[0]}})
 	out := &s.inbox.(*apart).out
-	for waiting := true; waiting; time.Sleep(time.Millisecond) {
+	busytest.Await(t, "that what waits goes to the receiver", func() bool {
 		out.mu.Lock()
-		waiting = len(out.keep) > 0
-		out.mu.Unlock()
-	}
+		defer out.mu.Unlock()
+		return len(out.keep) == 0
+	})
 	more := make([]loadgen.Exchange, mostUntold+4)
 	more[0].TraceID = traces[1]
 	s.keep(more)
@@ -208,15 +213,10 @@ func TestADiscardedRunLeavesNoTelemetry(t *testing.T) {
 	trace := made(t, ids, 1)[0]
 	s.keep([]loadgen.Exchange{{TraceID: trace}})
 	sendSpan(t, s, trace.String())
-	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // nobody waits for what is told
+	busytest.Await(t, "traces.jsonl", func() bool { // nobody waits for what is told
 		_, err := os.Stat(filepath.Join(dir, "traces.jsonl"))
-		if err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal(err)
-		}
-	}
+		return err == nil
+	})
 	s.inbox.detach(true)
 	if err := w.Discard(); err != nil {
 		t.Fatal(err)

@@ -16,9 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -40,7 +39,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(listenApartEnv) != "" {
 		listenUntilKilled()
 	}
-	goleak.VerifyTestMain(patient{m})
+	busytest.Main(m)
 }
 
 // officeOf is the process that receives for s.

@@ -50,9 +50,10 @@ type child struct {
 	err    error // of Wait; read after exited
 }
 
-// How long the target may take to stand, and to end.
+// How long the target may take to stand, and to end. A start that fails is told
+// at once: only what hangs, or a machine that is overloaded, takes so long.
 const (
-	startWait = 15 * time.Second
+	startWait = time.Minute
 	stopWait  = 10 * time.Second
 )
 
@@ -104,7 +105,7 @@ func spawn(ctx context.Context, r *run, as role) (*child, error) {
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	case <-time.After(startWait):
-		err = fmt.Errorf("it did not stand within %s", startWait)
+		err = fmt.Errorf("it did not stand within %s: end what else loads this machine", startWait)
 	}
 	if err != nil {
 		c.kill()

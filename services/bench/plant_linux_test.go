@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -105,7 +106,7 @@ func TestFaultsArePlanted(t *testing.T) {
 // The execution trace shows what was planted as what it was planted as, in the
 // neutral code that did it.
 func TestTimelinesShowWhatWasPlanted(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(t, retry testing.TB) {
 		cfg := real(t, 60)
 		cfg.Plan.Journeys[0].Steps[0].Path = "/workloads/wait?ms=0"
 		cfg.Faults = planted(t, "cpu=8ms:25%,lock=8ms:25%,channel=8ms:25%,sleep=8ms:25%,downstream=8ms:25%,gc=8MB:25%")
@@ -151,11 +152,11 @@ func TestTimelinesShowWhatWasPlanted(t *testing.T) {
 				least = 1
 			}
 			if injected[k] == 0 || shown[k] < least {
-				t.Errorf("%s: %d ns of the %d injected show", k, shown[k], injected[k])
+				retry.Errorf("%s: %d ns of the %d injected show", k, shown[k], injected[k])
 			}
 		}
 		if k := faults.CPU; injected[k] == 0 || shown[k] < injected[k]*9/10 {
-			t.Errorf("%s: %d ns of the %d injected show", k, shown[k], injected[k])
+			retry.Errorf("%s: %d ns of the %d injected show", k, shown[k], injected[k])
 		}
 	})
 }
@@ -262,11 +263,11 @@ func TestThrottle(t *testing.T) {
 	for _, grouped := range []bool{true, false} {
 		// It burns on before and after the quota, for as long as this process is
 		// kept from looking.
-		quiet(t, func(t testing.TB) { throttled(t, grouped) })
+		busytest.Retry(t, func(t, retry testing.TB) { throttled(t, retry, grouped) })
 	}
 }
 
-func throttled(t testing.TB, grouped bool) {
+func throttled(t, retry testing.TB, grouped bool) {
 	t.Helper()
 	c := burning(t)
 	if grouped {
@@ -290,12 +291,15 @@ func throttled(t testing.TB, grouped bool) {
 	used := cpuOf(t, c.cmd.Process.Pid)
 	h.end()
 	b := h.log.Book()
-	if len(b.Hits) != 1 || b.Hits[0].Knob != faults.Throttle || b.Hits[0].Injected < int64(100*time.Millisecond) {
-		t.Errorf("grouped %t: %+v", grouped, b)
+	if len(b.Hits) != 1 || b.Hits[0].Knob != faults.Throttle {
+		t.Fatalf("grouped %t: %+v", grouped, b)
+	}
+	if b.Hits[0].Injected < int64(100*time.Millisecond) {
+		retry.Errorf("grouped %t: %+v", grouped, b)
 	}
 	// Its start is before the quota, and the kernel's slices are coarse.
 	if used > 500*time.Millisecond {
-		t.Errorf("grouped %t: it used %s of 1 s", grouped, used)
+		retry.Errorf("grouped %t: it used %s of 1 s", grouped, used)
 	}
 }
 
@@ -324,9 +328,7 @@ func TestTheEndContinuesAStoppedTarget(t *testing.T) {
 	h := &hands{child: c, began: time.Now(), ended: make(chan struct{})}
 	f := planted(t, "stall=10s:every=20s").Faults[0]
 	h.working.Go(func() { h.do(f) })
-	for !strings.Contains(state(t, c.cmd.Process.Pid), "T") {
-		time.Sleep(time.Millisecond)
-	}
+	busytest.Await(t, "the stop", func() bool { return strings.Contains(state(t, c.cmd.Process.Pid), "T") })
 	h.end()
 	if s := state(t, c.cmd.Process.Pid); strings.Contains(s, "T") {
 		t.Errorf("it is left in state %s", s)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -408,9 +409,7 @@ func TestCloseFinishesAndFlushes(t *testing.T) {
 		close(began)
 	})
 	<-began
-	for here(s).receiver.Stats().Requests == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	busytest.Await(t, "a request", func() bool { return here(s).receiver.Stats().Requests > 0 })
 	under.Go(func() { s.Close(context.Background()) })
 	for {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.OTLP, "http://"))

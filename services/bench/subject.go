@@ -102,7 +102,7 @@ func (s *subject) stands(ctx context.Context) error {
 		case <-ctx.Done():
 			return ErrInterrupted
 		case <-late.C:
-			return fmt.Errorf("%s did not listen on %s within %s%s", s.cmd.Path, s.addr, startWait, s.said.said())
+			return fmt.Errorf("%s did not listen on %s within %s: it must listen where {addr} says%s", s.cmd.Path, s.addr, startWait, s.said.said())
 		}
 	}
 }

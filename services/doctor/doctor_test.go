@@ -8,14 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/taillight-load/taillight/dashboards"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/services/doctor"
 	"github.com/taillight-load/taillight/telemetry/names"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+func TestMain(m *testing.M) { busytest.Main(m) }
 
 func TestAllIsWell(t *testing.T) {
 	s := newStack(t)

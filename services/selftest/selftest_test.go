@@ -9,8 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/services/bench"
 	"github.com/taillight-load/taillight/services/selftest"
 	"github.com/taillight-load/taillight/services/target"
@@ -28,7 +27,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(patient{m})
+	busytest.Main(m)
 }
 
 // serveTarget is the bundled target of the runs: this program, started again.

@@ -43,10 +43,8 @@ func (d *abDisplay) progress(w bench.ABWindow, p bench.Progress) {
 	s := d.measured()
 	length := d.cfg.Plan.Duration()
 	share := (float64(w.Number-1) + min(1, p.Elapsed.Seconds()/length.Seconds())) / float64(2*w.Pairs)
-	const width = 30
-	full := int(share * width)
 	lines := []string{
-		s.paint(green, strings.Repeat("█", full)) + s.paint(dim, strings.Repeat("░", width-full)) +
+		s.bar(share, 30) +
 			fmt.Sprintf(" pair %d of %d   %s   %s / %s  %s", w.Pair, w.Pairs, s.paint(bold+";"+cyan, w.Arm), whole(min(p.Elapsed, length)), whole(length), p.Phase),
 		fmt.Sprintf("%.1f req/s   p95 %s ms   failed %s   generator lag p99 %s ms", p.Rate, ms(p.P95.Seconds()), thousands(p.Counts.Failed), ms(p.LagP99.Seconds())),
 	}

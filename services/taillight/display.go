@@ -148,8 +148,13 @@ func (d *display) bar(p bench.Progress) string {
 	}
 	label := fmt.Sprintf(" %s / %s  %s", whole(min(p.Elapsed, p.Total)), whole(p.Total), p.Phase)
 	width := min(40, max(10, d.style.width-len([]rune(label))-2))
+	return d.style.bar(share, width) + label
+}
+
+// bar draws how much is done.
+func (s style) bar(share float64, width int) string {
 	full := int(share * float64(width))
-	return d.style.paint(green, strings.Repeat("█", full)) + d.style.paint(dim, strings.Repeat("░", width-full)) + label
+	return s.paint(green, strings.Repeat("█", full)) + s.paint(dim, strings.Repeat("░", width-full))
 }
 
 // spark draws values as bars of an eighth of a line each, the last ones that

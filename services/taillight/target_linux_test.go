@@ -10,7 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/taillight-load/taillight/loadgen/busytest"
 )
 
 // The first Ctrl-C lets a target finish what is under way, and says so; the
@@ -54,9 +55,7 @@ func TestASecondInterruptionEndsTheTarget(t *testing.T) {
 	})
 	// There is room for one request: another one is refused once that is
 	// under way.
-	for ask("1") != http.StatusServiceUnavailable {
-		time.Sleep(10 * time.Millisecond)
-	}
+	busytest.Await(t, "a refusal", func() bool { return ask("1") == http.StatusServiceUnavailable })
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/services/target"
 	"github.com/taillight-load/taillight/services/target/faults"
 	"github.com/taillight-load/taillight/services/target/shop"
@@ -137,7 +138,7 @@ func TestKnobsOfRequests(t *testing.T) {
 // The CPU that is burnt is that of the thread: on a machine that others use
 // too it takes longer, and is not more.
 func TestCPUIsByTheThreadsClock(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(t, retry testing.TB) {
 		s := newShopped("")
 		s.arm(t, "cpu=5ms")
 		var wg sync.WaitGroup
@@ -150,8 +151,11 @@ func TestCPUIsByTheThreadsClock(t *testing.T) {
 			spent += h.Injected
 			wall += h.Wall
 		}
-		if spent < 8*5e6 || spent > 8*10e6 || wall < spent {
-			t.Errorf("8 times 5 ms are %.1f ms of CPU in %.1f ms", float64(spent)/1e6, float64(wall)/1e6)
+		if spent < 8*5e6 {
+			t.Errorf("8 times 5 ms are %.1f ms of CPU", float64(spent)/1e6)
+		}
+		if spent > 8*10e6 || wall < spent {
+			retry.Errorf("8 times 5 ms are %.1f ms of CPU in %.1f ms", float64(spent)/1e6, float64(wall)/1e6)
 		}
 	})
 }
@@ -208,12 +212,15 @@ func TestTheShareHolds(t *testing.T) {
 }
 
 func TestAnErrorBurstBeginsAndEnds(t *testing.T) {
-	quiet(t, func(t testing.TB) {
+	busytest.Retry(t, func(t, retry testing.TB) {
 		s := newShopped("")
 		s.arm(t, "errors=503:after=300ms:for=400ms")
 		var codes []int
 		for began := time.Now(); time.Since(began) < 1200*time.Millisecond; time.Sleep(5 * time.Millisecond) {
 			w := get(t, s.service, "/workloads/wait?ms=0")
+			if w.Code != http.StatusOK && w.Code != http.StatusServiceUnavailable {
+				t.Errorf("an answer of %d", w.Code)
+			}
 			if w.Code == http.StatusServiceUnavailable && w.Header().Get("Retry-After") != "1" {
 				t.Error("no Retry-After")
 			}
@@ -222,7 +229,7 @@ func TestAnErrorBurstBeginsAndEnds(t *testing.T) {
 			}
 		}
 		if !slices.Equal(codes, []int{200, 503, 200}) {
-			t.Errorf("answers %v", codes)
+			retry.Errorf("answers %v", codes)
 		}
 		s.arm(t, "errors=404")
 		if w := get(t, s.service, "/profile"); w.Code != http.StatusNotFound || w.Header().Get("Retry-After") != "" {
@@ -230,8 +237,10 @@ func TestAnErrorBurstBeginsAndEnds(t *testing.T) {
 		}
 		// Errors are answered without doing anything else.
 		s.arm(t, "errors=500,sleep=10s")
-		if took, _ := s.ask(t, "/profile", 1); took[0] > 9*time.Second || len(s.book(t).Hits) != 1 {
-			t.Errorf("it took %s: %+v", took[0], s.book(t))
+		if took, _ := s.ask(t, "/profile", 1); len(s.book(t).Hits) != 1 {
+			t.Errorf("%+v", s.book(t))
+		} else if took[0] > 9*time.Second {
+			retry.Errorf("it took %s", took[0])
 		}
 	})
 }

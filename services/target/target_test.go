@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/services/target"
 	"github.com/taillight-load/taillight/services/target/shop"
 )
@@ -189,9 +190,7 @@ func TestOneTooManyIsRefused(t *testing.T) {
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/workloads/wait?ms=10000", http.NoBody)
 		h.ServeHTTP(httptest.NewRecorder(), r)
 	})
-	for counts.Requests() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	busytest.Await(t, "a request", func() bool { return counts.Requests() > 0 })
 	w := get(t, h, "/profile")
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "1 requests are at work") {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)

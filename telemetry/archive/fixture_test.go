@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/archive"
 	"github.com/taillight-load/taillight/telemetry/signal"
 )
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(writerEnv); dir != "" {
 		os.Exit(writeUntilStopped(dir))
 	}
-	goleak.VerifyTestMain(patient{m})
+	busytest.Main(m)
 }
 
 var began = time.Date(2026, 11, 23, 15, 30, 12, 345_678_901, time.UTC)

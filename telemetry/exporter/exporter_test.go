@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/exporter"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/receiver"
@@ -351,16 +352,9 @@ func TestCollectsEverySecond(t *testing.T) {
 	in := newInbox(t)
 	e := start(t, options())
 	users := func() []signal.Latest { return in.store.Latest(names.Users.Name) }
-	for deadline := time.Now().Add(time.Minute); len(users()) == 0 && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	busytest.Await(t, "the first collection", func() bool { return len(users()) > 0 })
 	e.Second(loadgen.Second{Users: 7, Phase: 1})
-	for deadline := time.Now().Add(time.Minute); users()[0].Value != 7 && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if got := users(); got[0].Value != 7 {
-		t.Errorf("users %v, want 7", got)
-	}
+	busytest.Await(t, "seven users", func() bool { return users()[0].Value == 7 })
 	shutdown(t, e, "pass")
 	if got := users(); got[0].Value != 0 {
 		t.Errorf("users %v at the end, want 0", got)

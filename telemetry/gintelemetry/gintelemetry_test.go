@@ -15,9 +15,9 @@ import (
 	"github.com/gin-gonic/gin"
 	tracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	traces "go.opentelemetry.io/proto/otlp/trace/v1"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry"
 	"github.com/taillight-load/taillight/telemetry/flight"
 	"github.com/taillight-load/taillight/telemetry/gintelemetry"
@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.ReleaseMode)
-	goleak.VerifyTestMain(patient{m})
+	busytest.Main(m)
 }
 
 // collector keeps the spans that it is sent and takes profiles without a look.

@@ -26,6 +26,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/receiver"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -202,9 +203,7 @@ func TestGRPCSilentSender(t *testing.T) {
 		t.Errorf("the silent sender is told %v", err)
 	}
 	// Its room is free once it has been counted.
-	for rc.Stats().Refused[receiver.ReasonMalformed] == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	busytest.Await(t, "a refusal", func() bool { return rc.Stats().Refused[receiver.ReasonMalformed] > 0 })
 	// Of these too each has only so long, which may be too short on a busy machine.
 	for n := 0; ; n++ {
 		_, err := coltrace.NewTraceServiceClient(conn).Export(t.Context(), traceRequest())

@@ -15,6 +15,7 @@ import (
 	"github.com/grafana/pyroscope-go/upstream"
 	"github.com/grafana/pyroscope-go/upstream/remote"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/receiver"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -119,9 +120,7 @@ func TestIngestFromProfiler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); rc.Stats().Profiles < 3 && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	busytest.Await(t, "three profiles", func() bool { return rc.Stats().Profiles >= 3 })
 	if err := profiler.Stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -10,10 +10,10 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/taillight-load/taillight/loadgen/busytest"
 	"github.com/taillight-load/taillight/telemetry/names"
 	"github.com/taillight-load/taillight/telemetry/receiver"
 	"github.com/taillight-load/taillight/telemetry/signal"
@@ -24,7 +24,7 @@ const (
 	jsonType     = "application/json"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{m}) }
+func TestMain(m *testing.M) { busytest.Main(m) }
 
 // inbox collects what a receiver hands on.
 type inbox struct {
