@@ -267,7 +267,7 @@
   function parts(what, list, d) {
     if (!list.length) return el('div');
     const head = what === 'phase' ? 'Phase' : 'Step';
-    return T.wide('Response time per ' + what, T.table([head + ', response', 'OK', 'Failed', 'Rate', ...heads], list.map((p) => ({
+    return T.rows('Response time per ' + what, T.plural(list.length, what), list.length, T.table([head + ', response', 'OK', 'Failed', 'Rate', ...heads], list.map((p) => ({
       cells: [p.name, T.count(p.counts.completed), T.bad(p.counts.failed), T.rate(p.rate_per_s), ...figures(p.latency.response)],
       keys: [p.name, p.counts.completed, p.counts.failed, p.rate_per_s, ...raw(p.latency.response)] })), { numbers: 1 }));
   }

@@ -13,8 +13,8 @@
     section.append(el('p', { class: 'lead' }, told.length ? lead(told[0]) : 'There are no slow requests to set against typical ones.'));
     told.forEach((c, i) => cohort(section, c, i, all.length));
     const silent = all.filter((c) => c.why);
-    if (silent.length) section.append(el('div', { class: 'empty' }, el('p', null, told.length ? 'Not compared:' : 'Why nothing is compared:'), el('ul', { class: 'dots' }, silent.map((c) => el('li', null, c.why + '.')))));
-    if (told.length) section.append(el('p', { class: 'note' }, 'Slow are the worst 1 % (at least 30), typical those between p40 and p60; stalls are left out, and so are requests that the tier does not reach, such as those that no flight recording covered. Choosing the slowest makes every component that varies larger in them, so a share says where the time was and not why. Intervals are 95 %, by resampling seconds. A component is named when its whole interval lies above 20 %.'));
+    if (silent.length) section.append(el('div', { class: 'empty' }, el('p', null, told.length ? 'Not compared:' : 'Why nothing is compared:'), el('ul', { class: 'dots' }, silent.map((c) => el('li', null, T.prose(c.why + '.'))))));
+    if (told.length) section.append(T.fold('How slow and typical requests were chosen', el('p', { class: 'note' }, 'Slow are the worst 1 % (at least 30), typical those between p40 and p60; stalls are left out, and so are requests that the tier does not reach, such as those that no flight recording covered. Choosing the slowest makes every component that varies larger in them, so a share says where the time was and not why. Intervals are 95 %, by resampling seconds. A component is named when its whole interval lies above 20\u00a0%.')));
   };
 
   /** Why the rules on slow requests said nothing. */
