@@ -7,6 +7,16 @@
 
   T.onRepaint(() => live.forEach((c) => c.plot.redraw(false)));
 
+  // Paper has a width of its own. Charts are drawn anew for it, so that their
+  // letters are as large as those around them: A4 within its margins, whole and half.
+  const PAPER = 677, HALF = 322; // px of a plot
+  const flat = 0.85; // of its height on a screen
+  window.addEventListener('beforeprint', () => live.forEach((c) => {
+    const grid = c.figure.closest('.charts');
+    c.plot.setSize({ width: grid && grid.children.length > 1 ? HALF : PAPER, height: flat * height(c.o) });
+  }));
+  window.addEventListener('afterprint', () => live.forEach((c) => c.plot.setSize({ width: c.plot.root.parentElement.clientWidth || PAPER, height: height(c.o) })));
+
   /**
    * Draws a chart into parent. The legend of a line says its data, or what is
    * shown of it; key takes keys other than the arrows' with the point, moved a

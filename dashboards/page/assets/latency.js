@@ -166,15 +166,15 @@
       title: 'Distribution', id: 'distribution', note: 'whole run, log axis', label: 'Distribution of the response time. ' + lead(T.state.end.document),
       x, time: false, height: 17, format: T.count, tick: T.count, xRange: [lo - 0.5, hi + 1.5],
       lines: [{ label: 'answers', color: '--c-sent', fill: '--heat-3', data: y, width: 0, paths: uPlot.paths.bars({ size: [0.92, 60] }), total: 'n = ' + T.count(n) }],
-      xTicks: () => ticks(edge(lo), edge(hi + 1)).map(place), xFormat: (i) => T.tick(Number(edge(i).toPrecision(3))),
+      xTicks: (u) => ticks(edge(lo), edge(hi + 1), u.width < 480).map(place), xFormat: (i) => T.tick(Number(edge(i).toPrecision(3))),
       xName: (i) => T.duration(edge(i - 0.5)) + ' to ' + T.duration(edge(i + 0.5)),
       over: (u) => marks.forEach(([name, v, color], i) => named(u, name, place(v), color, i)),
     });
   }
 
   /** Round durations between two, about as many as an axis has room for. */
-  function ticks(lo, hi) {
-    const steps = hi / lo > 300 ? [1] : hi / lo > 20 ? [1, 2, 5] : [1, 1.5, 2, 3, 5, 7], out = [];
+  function ticks(lo, hi, narrow) {
+    const steps = hi / lo > 300 ? [1] : hi / lo > 20 ? narrow ? [1, 3] : [1, 2, 5] : [1, 1.5, 2, 3, 5, 7], out = [];
     for (let e = Math.floor(Math.log10(lo)); e <= Math.ceil(Math.log10(hi)); e++) for (const s of steps) if (s * 10 ** e >= lo && s * 10 ** e <= hi) out.push(s * 10 ** e);
     return out;
   }

@@ -400,8 +400,10 @@ async function folded(page) {
     assert.equal(await fold.count(), 1, `${id} is not folded`);
     assert.match(await fold.locator(':scope > summary').innerText(), /\d/, `${id}: how much is inside`);
     assert.equal(await fold.getAttribute('open'), null, `${id} stands open`);
+    const there = page.evaluate(() => new Promise((done) => { addEventListener('hashchange', () => setTimeout(done, 0), { once: true }); }));
     await link.focus();
     await page.keyboard.press('Enter');
+    await there; // or what an address opens would come after what Enter folds
     assert.equal(await fold.getAttribute('open'), '', `a link to ${id} does not open it`);
     await fold.locator(':scope > summary').focus();
     await page.keyboard.press('Enter');
@@ -493,6 +495,8 @@ async function printed(page, view) {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(wide <= 703, `${wide} px on paper of 703: a browser makes all letters smaller to fit`);
   assert.ok(await page.evaluate(() => [...document.querySelectorAll('.chart canvas')].every((c) => c.getBoundingClientRect().right <= innerWidth + 1)), 'paper cuts a chart off');
+  const scales = await page.evaluate(() => [...document.querySelectorAll('.chart .plot canvas')].map((c) => c.getBoundingClientRect().width * devicePixelRatio / c.width));
+  assert.ok(scales.every((s) => s > 0.85 && s < 1.2), `charts are not drawn for paper: ${scales}`);
   assert.equal(await page.locator('nav').isVisible(), false);
   await page.evaluate(() => window.dispatchEvent(new Event('afterprint')));
   await page.emulateMedia({ media: 'screen' });
