@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/dashboards/sse"
-	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/archive"
 )
 
@@ -95,15 +94,17 @@ func (l *Live) Second(s archive.Second, histograms []archive.Interval) {
 
 // standing is how the thresholds stand.
 type standing struct {
-	Type string                    `json:"type"` // thresholds
-	At   float64                   `json:"t"`    // seconds since the run's start
-	List []loadgen.ThresholdResult `json:"list"` // in the order of the plan
-	Cut  int                       `json:"cut,omitempty"`
+	Type string  `json:"type"` // thresholds
+	At   float64 `json:"t"`    // seconds since the run's start
+	List any     `json:"list"` // of archive.Document.Thresholds, in the order of the plan
+	Cut  int     `json:"cut,omitempty"`
 }
 
 // Thresholds tells how the thresholds of the plan stand, so long after the
-// load's start. Of more than MaxRows the rest is counted.
-func (l *Live) Thresholds(at time.Duration, list []loadgen.ThresholdResult) {
+// load's start: those of doc, of which nothing else is read. Of more than
+// MaxRows the rest is counted.
+func (l *Live) Thresholds(at time.Duration, doc archive.Document) {
+	list := doc.Thresholds
 	if l == nil || l.columns == nil || len(list) == 0 {
 		return
 	}

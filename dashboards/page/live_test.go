@@ -207,11 +207,11 @@ func TestLiveThresholds(t *testing.T) {
 	defer srv.Close()
 	list := make([]loadgen.ThresholdResult, page.MaxRows+2)
 	list[0] = loadgen.ThresholdResult{Threshold: loadgen.Threshold{Text: "p99 < 25ms", Metric: "p99", Op: "<", Value: .025}, Observed: .031, Share: .02, N: 20}
-	l.Thresholds(time.Second, list) // nothing has begun
+	l.Thresholds(time.Second, archive.Document{Thresholds: list}) // nothing has begun
 	l.Begin(m.run.Document)
-	l.Thresholds(0, nil)
+	l.Thresholds(0, archive.Document{})
 	for i := range 3 {
-		l.Thresholds(time.Duration(i+1)*time.Second, list)
+		l.Thresholds(time.Duration(i+1)*time.Second, archive.Document{Thresholds: list})
 		play(l, m, i, i+1)
 	}
 	all := stream(t, srv.URL, "", many(5))
@@ -231,7 +231,7 @@ func TestLiveThresholds(t *testing.T) {
 		t.Errorf("at %g: %d thresholds and %d more, the first %+v", got.T, len(got.List), got.Cut, got.List[0])
 	}
 	l.End(reportOf(t, m))
-	l.Thresholds(4*time.Second, list)
+	l.Thresholds(4*time.Second, archive.Document{Thresholds: list})
 	if rest := stream(t, srv.URL, "", toEnd); len(rest) != 1 || rest[0].kind(t) != "report" {
 		t.Errorf("%d events after the end", len(rest))
 	}

@@ -340,7 +340,7 @@ func (r *run) attack(ctx context.Context, attack attacker) (*loadgen.Result, err
 		Guard:    r.Guard,
 	}
 	if r.Page != nil { // nobody else looks at them before the end
-		o.OnThresholds = r.Page.Thresholds
+		o.OnThresholds = r.showThresholds
 	}
 	return attack(ctx, o)
 }

@@ -222,13 +222,13 @@
       total: 'max ' + T.duration(l.c.max),
     }));
     const all = lines.flatMap((l) => l.data).filter((v) => v > 0);
-    const names = { 1: '90 %', 2: '99 %', 3: '99.9 %', 4: '99.99 %', 5: '99.999 %', 6: '99.9999 %' };
+    const names = { 1: '90\u00a0%', 2: '99\u00a0%', 3: '99.9\u00a0%', 4: '99.99\u00a0%', 5: '99.999\u00a0%', 6: '99.9999\u00a0%' };
     T.chart(holder, {
       title: 'Percentile curve', note: s.label + ', n = ' + T.count(list[0].c.n) + ', each step to the right is one nine more', label: 'Percentile curve of ' + s.label,
       x, lines, log: true, time: false, height: 17, format: T.duration, tick: T.tick,
       range: [Math.min(...all) / 1.2, Math.max(...all) * 1.25], xRange: [0, Math.max(last, 1)],
       xTicks: () => [Math.log10(2), ...Object.keys(names).map(Number).filter((n) => n > 0 && n <= last + 0.001)],
-      xFormat: (v) => names[v] || (Math.abs(v - Math.log10(2)) < 1e-9 ? '50 %' : ''),
+      xFormat: (v) => names[v] || (Math.abs(v - Math.log10(2)) < 1e-9 ? '50\u00a0%' : ''),
       xName: (v) => (v === last ? 'max' : 'p' + percentile(v)),
     });
   }

@@ -13,7 +13,7 @@
       ['Phase', 'Grade', 'Lag p99', 'Response p50', 'Sent', 'Throttled', 'Late seconds', 'Reasons'],
       list.map((v) => row(v, late)), { numbers: 2, words: 7, class: 'validity' })));
     for (const line of T.state.end.lost) section.append(el('p', { class: 'warning' }, el('b', null, 'Not read'), ' ', line));
-    const fold = T.fold(summary(d), el('p', { class: 'note' }, 'Lag is request sent minus intended start: how late the generator itself was. A warning above 1 ms or 10 % of the response p50, whichever is more; invalid above 5 ms or 50 %. Sent below 99.5 % warns, below 98 % is invalid; CPU quota throttling above 0.5 % warns, above 5 % is invalid. Late seconds carry an amber mark under every chart of time.'), el('div', { class: 'two' }, cores(d), telemetry(d)));
+    const fold = T.fold(summary(d), el('p', { class: 'note' }, 'Lag is request sent minus intended start: how late the generator itself was. A warning above 1\u00a0ms or 10\u00a0% of the response p50, whichever is more; invalid above 5\u00a0ms or 50\u00a0%. Sent below 99.5\u00a0% warns, below 98\u00a0% is invalid; CPU quota throttling above 0.5\u00a0% warns, above 5\u00a0% is invalid. Late seconds carry an amber mark under every chart of time.'), el('div', { class: 'two' }, cores(d), telemetry(d)));
     fold.open = wanting(d.signals);
     section.append(fold);
   };

@@ -59,7 +59,7 @@
       [T.duration(r.p95), 'response p95', T.times95(r)],
       [T.duration(r.p99), 'response p99', thin(r.n, 0.99) ? 'few beyond it' : T.count(r.n * 0.01) + ' beyond it'],
       [T.duration(r.max), 'slowest', r.p50 > 0 ? (r.max / r.p50).toFixed(r.max / r.p50 < 10 ? 1 : 0) + ' × p50' : ''],
-      [T.count(errors), 'failed or unsent', errors ? T.percent(errors / t.planned) : t.planned ? '< ' + T.percent(bound) + ' at 95 %' : ''],
+      [T.count(errors), 'failed or unsent', errors ? T.percent(errors / t.planned) : t.planned ? '< ' + T.percent(bound) + ' at 95\u00a0%' : ''],
     ];
     return el('dl', { class: 'figures-row answer' }, list.map(([v, what, more]) => el('div', null, el('dt', null, what), el('dd', null, v), more && el('dd', { class: 'more' }, more))));
   }
