@@ -32,6 +32,10 @@ type Options struct {
 	// OnSecond gets every second of the run, in order, and a last, shorter
 	// one. It delays the next call when it is slow, never the load.
 	OnSecond func(Second)
+	// OnThresholds is told, before OnSecond gets the same second, how the plan's
+	// thresholds stand at its end, in their order: as Result.Thresholds judges
+	// them, but for requests still under way, which may yet be answered in time.
+	OnThresholds func(at time.Duration, standing []ThresholdResult)
 	// Control, if any, changes the load of this attack while it runs.
 	Control *Control
 	// Guard, if any, is asked before every connection is opened to an address,

@@ -75,9 +75,23 @@ func (c *clerk) second(now time.Duration) {
 			c.a.stop(StopThreshold)
 		}
 	}
+	if c.a.opts.OnThresholds != nil {
+		c.a.opts.OnThresholds(now, c.standing(now))
+	}
 	if c.a.opts.OnSecond != nil {
 		c.a.opts.OnSecond(s)
 	}
+}
+
+// standing judges every threshold as it stands. Each quantile walks a whole
+// histogram, so it takes breaths.
+func (c *clerk) standing(now time.Duration) []ThresholdResult {
+	out := make([]ThresholdResult, len(c.judges))
+	for i, j := range c.judges {
+		out[i] = j.standing(now)
+		c.breathe()
+	}
+	return out
 }
 
 // choose numbers what is done by completion, keeps what is to be kept, and adds

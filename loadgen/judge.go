@@ -248,7 +248,12 @@ func (j *judge) result(res *Result) ThresholdResult {
 			j.whole.cut++
 		}
 	}
-	y, at := &j.whole, res.Elapsed
+	return j.standing(res.Elapsed)
+}
+
+// standing judges what was taken in until now.
+func (j *judge) standing(now time.Duration) ThresholdResult {
+	y, at := &j.whole, now
 	switch {
 	case j.t.Window > 0:
 		y, at = &j.worst, j.worstAt

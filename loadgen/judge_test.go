@@ -149,3 +149,73 @@ func TestAbort(t *testing.T) {
 		t.Errorf("%+v, stopped %q", r, res.Stopped)
 	}
 }
+
+// While the run goes on its thresholds are told as they stand after each
+// second, before the second itself, and the last of it is the result.
+func TestThresholdsAsTheyStand(t *testing.T) {
+	var plan []loadgen.Threshold
+	for _, text := range []string{"p75 < 25ms", "phase:peak p50 < 25ms", "p75 < 25ms in every 2s"} {
+		th, err := loadgen.ParseThreshold(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, th)
+	}
+	type told struct {
+		at       time.Duration
+		standing []loadgen.ThresholdResult
+	}
+	var all []told
+	var res *loadgen.Result
+	synctest.Test(t, func(t *testing.T) {
+		p := open(100, 5*time.Second)
+		p.Phases = append(p.Phases, loadgen.Phase{Name: "peak", For: 5 * time.Second, Load: p.Phases[0].Load})
+		p.Thresholds = plan
+		var seconds int
+		var err error
+		if res, err = loadgen.Attack(context.Background(), p, loadgen.Options{
+			Timer: loadgen.RuntimeTimer, NewClient: serving(slowFrom(100, 300)),
+			OnThresholds: func(at time.Duration, standing []loadgen.ThresholdResult) {
+				if len(all) != seconds {
+					t.Errorf("told %d times before second %d", len(all), seconds)
+				}
+				all = append(all, told{at, standing})
+			},
+			OnSecond: func(s loadgen.Second) {
+				if last := all[len(all)-1]; last.at != s.End {
+					t.Errorf("second %d ends at %s, its thresholds stand at %s", s.Index, s.End, last.at)
+				}
+				seconds++
+			},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if len(all) != res.Seconds {
+		t.Fatalf("told %d times in %d seconds", len(all), res.Seconds)
+	}
+	// From 1 s to 3 s requests are slow: half of them by then, a fifth at the end.
+	if s := all[2].standing[0]; s.OK || s.Observed < 0.09 || s.N < 290 {
+		t.Errorf("%s after %s: %+v", s.Text, all[2].at, s)
+	}
+	if s := all[8].standing[0]; !s.OK || s.Observed > 0.025 {
+		t.Errorf("%s after %s: %+v", s.Text, all[8].at, s)
+	}
+	if s := all[2].standing[1]; !s.NoData || s.OK {
+		t.Errorf("%s after %s: %+v", s.Text, all[2].at, s)
+	}
+	if s := all[8].standing[1]; s.NoData || !s.OK {
+		t.Errorf("%s after %s: %+v", s.Text, all[8].at, s)
+	}
+	if s := all[0].standing[2]; !s.NoData || s.Windows != 0 {
+		t.Errorf("%s after %s: %+v", s.Text, all[0].at, s)
+	}
+	if s := all[8].standing[2]; s.OK || s.Windows < 4 {
+		t.Errorf("%s after %s: %+v", s.Text, all[8].at, s)
+	}
+	for i, s := range all[len(all)-1].standing {
+		if s != res.Thresholds[i] {
+			t.Errorf("%s stands at the end as %+v, the result is %+v", s.Text, s, res.Thresholds[i])
+		}
+	}
+}

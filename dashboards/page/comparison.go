@@ -86,7 +86,7 @@ func WriteComparison(w io.Writer, c Comparison) error {
 	for _, measure := range compare.Measures() {
 		m.end.Compared.Titles[string(measure)] = measure.Title()
 	}
-	v := view{Title: "A against B: " + clip(c.Claim, 120), Compared: &c}
+	v := view{Title: "A against B: " + prose(clip(c.Claim, 120)), Compared: &c}
 	switch {
 	case c.Test != nil:
 		t := c.Test

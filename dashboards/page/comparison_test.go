@@ -150,7 +150,7 @@ func TestComparisonGolden(t *testing.T) {
 func TestComparison(t *testing.T) {
 	runs := writeComparison(t, twoRuns(t))
 	skeleton(t, runs)
-	for _, want := range []string{"nothing is claimed", "response p95", "50.0 %", "<li>build of taillight: "} {
+	for _, want := range []string{"nothing is claimed", "response p95", "50.0\u00a0%", "<li>build of taillight: "} {
 		if !bytes.Contains(runs, []byte(want)) {
 			t.Errorf("the page of two runs never says %q", want)
 		}

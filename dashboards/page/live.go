@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/taillight-load/taillight/dashboards/sse"
 	"github.com/taillight-load/taillight/telemetry/archive"
@@ -18,9 +19,10 @@ type LiveOptions = sse.Options
 // to whoever watches: server-sent events, of which each carries one event of
 // the page as JSON. To the three of a report (see the package) it adds
 //
-//	stage   what is waited for, before the load and after it
-//	report  the events of the finished report, packed as the file packs them
-//	failed  why there is no report
+//	stage       what is waited for, before the load and after it
+//	thresholds  how the thresholds of the plan stand, after each second
+//	report      the events of the finished report, packed as the file packs them
+//	failed      why there is no report
 //
 // of which the last two end the stream. A "second" whose start is that of the
 // one before replaces it, and a "config" begins anew: it comes again when a
@@ -30,7 +32,7 @@ type LiveOptions = sse.Options
 // What stands is bounded: MaxColumns seconds, and one of each other kind.
 // Readers never make Second wait, whatever they do.
 //
-// Begin, Second and End are for one goroutine; everything else is for any. The
+// Begin, Thresholds, Second and End are for one goroutine; everything else is for any. The
 // methods of a nil *Live do nothing, for a run that nobody watches.
 type Live struct {
 	stream  *sse.Stream
@@ -88,6 +90,26 @@ func (l *Live) Second(s archive.Second, histograms []archive.Interval) {
 	}
 	l.stream.Drop(func(e sse.Event) bool { return strings.HasPrefix(e.Key, secondKey) })
 	l.stream.Tell(all...)
+}
+
+// standing is how the thresholds stand.
+type standing struct {
+	Type string  `json:"type"` // thresholds
+	At   float64 `json:"t"`    // seconds since the run's start
+	List any     `json:"list"` // of archive.Document.Thresholds, in the order of the plan
+	Cut  int     `json:"cut,omitempty"`
+}
+
+// Thresholds tells how the thresholds of the plan stand, so long after the
+// load's start: those of doc, of which nothing else is read. Of more than
+// MaxRows the rest is counted.
+func (l *Live) Thresholds(at time.Duration, doc archive.Document) {
+	list := doc.Thresholds
+	if l == nil || l.columns == nil || len(list) == 0 {
+		return
+	}
+	told := list[:min(len(list), MaxRows)]
+	l.stream.Tell(eventOf("thresholds", standing{Type: "thresholds", At: compactTime(at.Seconds()), List: told, Cut: len(list) - len(told)}))
 }
 
 // secondKey begins the key of a second: that of its start follows.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/taillight-load/taillight/dashboards/page"
+	"github.com/taillight-load/taillight/loadgen"
 	"github.com/taillight-load/taillight/telemetry/archive"
 )
 
@@ -194,6 +195,45 @@ func TestLive(t *testing.T) {
 	}
 	if w := record(l, httptest.NewRequest(http.MethodPost, "/", nil)); w.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST is answered %d", w.Code)
+	}
+}
+
+// Thresholds are told as they stand; of more than a page has rows for, the rest
+// is counted; a new reader gets the last alone, and after the end none.
+func TestLiveThresholds(t *testing.T) {
+	m := makeRun(sample{seconds: 3, perSecond: 20})
+	l := page.NewLive(page.LiveOptions{})
+	srv := httptest.NewServer(l)
+	defer srv.Close()
+	list := make([]loadgen.ThresholdResult, page.MaxRows+2)
+	list[0] = loadgen.ThresholdResult{Threshold: loadgen.Threshold{Text: "p99 < 25ms", Metric: "p99", Op: "<", Value: .025}, Observed: .031, Share: .02, N: 20}
+	l.Thresholds(time.Second, archive.Document{Thresholds: list}) // nothing has begun
+	l.Begin(m.run.Document)
+	l.Thresholds(0, archive.Document{})
+	for i := range 3 {
+		l.Thresholds(time.Duration(i+1)*time.Second, archive.Document{Thresholds: list})
+		play(l, m, i, i+1)
+	}
+	all := stream(t, srv.URL, "", many(5))
+	var got struct {
+		T    float64
+		List []loadgen.ThresholdResult
+		Cut  int
+	}
+	i := slices.IndexFunc(all, func(s sent) bool { return s.kind(t) == "thresholds" })
+	if i < 0 || slices.ContainsFunc(all[i+1:], func(s sent) bool { return s.kind(t) == "thresholds" }) {
+		t.Fatalf("of %d events, the first that tells of thresholds is %d, or not the only one", len(all), i)
+	}
+	if err := json.Unmarshal(all[i].data, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.T != 3 || got.List[0] != list[0] || len(got.List) != page.MaxRows || got.Cut != 2 {
+		t.Errorf("at %g: %d thresholds and %d more, the first %+v", got.T, len(got.List), got.Cut, got.List[0])
+	}
+	l.End(reportOf(t, m))
+	l.Thresholds(4*time.Second, archive.Document{Thresholds: list})
+	if rest := stream(t, srv.URL, "", toEnd); len(rest) != 1 || rest[0].kind(t) != "report" {
+		t.Errorf("%d events after the end", len(rest))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/taillight-load/taillight/telemetry/archive"
@@ -22,7 +23,7 @@ var assets embed.FS
 // each may use what stands before it.
 func scripts() []string {
 	return []string{
-		"vendor/uplot.js", "base.js", "feed.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "capacity.js", "validity.js", "overtime.js", "load.js",
+		"vendor/uplot.js", "base.js", "feed.js", "picture.js", "charts.js", "components.js", "references.js", "findings.js", "verdict.js", "capacity.js", "validity.js", "overtime.js", "load.js",
 		"latency.js", "errors.js", "slow.js", "exchanges.js", "waterfall.js", "timeline.js", "flame.js", "flameview.js", "difference.js", "cpu.js",
 		"target.js", "rules.js", "main.js",
 	}
@@ -41,7 +42,7 @@ func liveStyles() []string { return []string{"live.css"} }
 
 // comparisonScripts are those of a comparison.
 func comparisonScripts() []string {
-	return []string{"vendor/uplot.js", "base.js", "feed.js", "charts.js", "references.js", "validity.js", "flame.js", "flameview.js", "difference.js", "sides.js", "forest.js", "compared.js"}
+	return []string{"vendor/uplot.js", "base.js", "feed.js", "picture.js", "charts.js", "references.js", "validity.js", "flame.js", "flameview.js", "difference.js", "sides.js", "forest.js", "compared.js"}
 }
 
 // view is what the template sees.
@@ -72,7 +73,7 @@ func (v view) Packed() template.HTML { return template.HTML(v.Events) }
 // execute fills the template with a view. It adds styles and scripts, and the
 // policy that allows them and what more says.
 func execute(w io.Writer, v view, sheets, programs []string, more string) error {
-	t, err := template.New("page.tmpl").Funcs(template.FuncMap{"duration": duration, "percent": percent, "change": compare.Change}).
+	t, err := template.New("page.tmpl").Funcs(template.FuncMap{"duration": duration, "percent": percent, "change": change, "prose": prose}).
 		ParseFS(assets, "page.tmpl", "comparison.tmpl")
 	if err != nil {
 		return err
@@ -120,22 +121,39 @@ func hash(text string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
+// breakless keeps a figure and its unit in one line.
+const breakless = "\u00a0"
+
+// change is compare.Change as print has it.
+func change(ratio float64) string { return prose(compare.Change(ratio)) }
+
+var (
+	hyphens = regexp.MustCompile(`(^|[\s(\[])-(\d)`)
+	loose   = regexp.MustCompile(`(\d) (%|(?:[nµm]?s|min|h|/s|[kMGT]?i?B|cores?)\b)`)
+)
+
+// prose sets a sentence of the program as print has it: with true minus signs,
+// and no break between a figure and its unit. Text is anything that is a string.
+func prose(text any) string {
+	return loose.ReplaceAllString(hyphens.ReplaceAllString(fmt.Sprint(text), "$1−$2"), "$1"+breakless+"$2")
+}
+
 // duration writes seconds with 3 digits and a unit.
 func duration(s float64) string {
 	switch {
 	case s == 0:
 		return "0"
 	case s < 1e-3:
-		return fmt.Sprintf("%.3g µs", s*1e6)
+		return fmt.Sprintf("%.3g"+breakless+"µs", s*1e6)
 	case s < 1:
-		return fmt.Sprintf("%.3g ms", s*1e3)
+		return fmt.Sprintf("%.3g"+breakless+"ms", s*1e3)
 	}
-	return fmt.Sprintf("%.4g s", s)
+	return fmt.Sprintf("%.4g"+breakless+"s", s)
 }
 
 func percent(part, whole int64) string {
 	if whole == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%.3g %%", 100*float64(part)/float64(whole))
+	return fmt.Sprintf("%.3g"+breakless+"%%", 100*float64(part)/float64(whole))
 }

@@ -329,7 +329,7 @@ func (r *run) attack(ctx context.Context, attack attacker) (*loadgen.Result, err
 		return nil, err
 	}
 	defer uproot()
-	return attack(ctx, loadgen.Options{
+	o := loadgen.Options{
 		RunID:    r.ID,
 		IDs:      r.ids,
 		Baggage:  baggage(),
@@ -338,7 +338,11 @@ func (r *run) attack(ctx context.Context, attack attacker) (*loadgen.Result, err
 		Cut:      r.Cut,
 		Control:  r.Control,
 		Guard:    r.Guard,
-	})
+	}
+	if r.Page != nil { // nobody else looks at them before the end
+		o.OnThresholds = r.showThresholds
+	}
+	return attack(ctx, o)
 }
 
 func (r *run) started() Started {

@@ -1,8 +1,11 @@
 package bench
 
 import (
+	"time"
+
 	"github.com/taillight-load/taillight/dashboards/page"
 	"github.com/taillight-load/taillight/loadgen"
+	"github.com/taillight-load/taillight/telemetry/archive"
 )
 
 // show passes a second on to browsers. One that has no name in the plan is the
@@ -14,6 +17,11 @@ func (r *run) show(s loadgen.Second) {
 	if counts, histograms, err := r.archive.Plain(s); err == nil {
 		r.Page.Second(counts, histograms)
 	}
+}
+
+// showThresholds passes on to browsers how the thresholds stand.
+func (r *run) showThresholds(at time.Duration, standing []loadgen.ThresholdResult) {
+	r.Page.Thresholds(at, archive.Document{Thresholds: standing})
 }
 
 // showEnd shows the report to browsers, or why there is none. One that could

@@ -24,7 +24,18 @@ window.Taillight = window.Taillight || /** @type {Taillight} */ ({});
     for (const c of children) {
       if (Array.isArray(c)) append(parent, c);
       else if (c instanceof Node) parent.appendChild(c);
+      else if (typeof c === 'string' && parent.tagName === 'CODE' && c.includes('-')) whole(parent, c);
       else if (c !== null && c !== undefined && c !== false) parent.appendChild(document.createTextNode(String(c)));
+    }
+  }
+
+  const LONGEST = 32; // letters of a word that the narrowest page has room for
+
+  /** Code is broken between words, not at the dashes inside of them. */
+  function whole(parent, text) {
+    for (const word of text.split(/(\s+)/)) {
+      if (word.includes('-') && word.length <= LONGEST) parent.appendChild(T.el('span', { class: 'whole' }, word));
+      else parent.appendChild(document.createTextNode(word));
     }
   }
 
@@ -38,13 +49,31 @@ window.Taillight = window.Taillight || /** @type {Taillight} */ ({});
   /** Between a figure and its unit. */
   const NB = '\u00a0';
 
+  /** A number as text with a minus sign where it has a hyphen. */
+  const minus = (text) => text.replace(/^-/, '−');
+
   /** Three significant digits, without an exponent. */
   function digits(v) {
     const a = Math.abs(v);
-    if (a >= 100) return v.toFixed(0);
-    if (a >= 10) return v.toFixed(1);
-    return v.toFixed(2);
+    if (a >= 100) return minus(v.toFixed(0));
+    if (a >= 10) return minus(v.toFixed(1));
+    return minus(v.toFixed(2));
   }
+
+  /** Digits as they are worth it. */
+  const short = (v, n) => minus(String(Number(v.toPrecision(n))));
+
+  const UNITS = '%|[nµm]?s|min|h|/s|/min|k?B|[MGT]i?B|KiB|cores?|×';
+  const loose = new RegExp('(\\d) (' + UNITS + ')(?![\\w/])', 'g');
+
+  /**
+   * A sentence of the program as print has it: true minus signs, no break
+   * between a figure and its unit, and flags of commands as code.
+   */
+  T.prose = function (text) {
+    const set = String(text === null || text === undefined ? '' : text).replace(/(^|[\s([])-(?=\d)/g, '$1−').replace(loose, '$1' + NB + '$2');
+    return set.split(/((?<![\w-])--[a-z][a-z-]*[a-z](?:=[^\s,;)]+)?)/).map((part, i) => (i % 2 ? T.el('code', null, part) : part));
+  };
 
   /** Seconds as text with a unit: 950 µs, 15.1 ms, 1.46 s, 2 min 3 s. */
   T.duration = function (s) {
@@ -55,6 +84,7 @@ window.Taillight = window.Taillight || /** @type {Taillight} */ ({});
     if (a < 0.9995e-3) return digits(s * 1e6) + NB + 'µs';
     if (a < 0.9995) return digits(s * 1e3) + NB + 'ms';
     if (a < 120) return digits(s) + NB + 's';
+    if (s < 0) return '−' + T.duration(-s);
     const whole = Math.round(s), m = Math.floor(whole / 60);
     if (m < 120) return m + NB + 'min' + NB + (whole - 60 * m) + NB + 's';
     return Math.floor(m / 60) + NB + 'h' + NB + (m % 60) + NB + 'min';
@@ -70,12 +100,12 @@ window.Taillight = window.Taillight || /** @type {Taillight} */ ({});
 
   /** Seconds since the run's start, as an axis or a cell says it. */
   T.offset = function (s) {
-    if (s < 180) return String(Number(s.toFixed(s < 10 ? 2 : 1))) + NB + 's';
+    if (s < 180) return minus(String(Number(s.toFixed(s < 10 ? 2 : 1)))) + NB + 's';
     const whole = Math.round(s), m = Math.floor(whole / 60);
     return m + ':' + String(whole - 60 * m).padStart(2, '0') + NB + 'min';
   };
 
-  T.count = (n) => Number(n).toLocaleString('en-US', { maximumFractionDigits: 0 });
+  T.count = (n) => minus(Number(n).toLocaleString('en-US', { maximumFractionDigits: 0 }));
 
   T.rate = (v) => (v >= 1000 ? T.count(v) : digits(v)) + NB + '/s';
 
@@ -86,7 +116,7 @@ window.Taillight = window.Taillight || /** @type {Taillight} */ ({});
     if (p === 0) return '0' + NB + '%';
     if (p === 100) return '100' + NB + '%';
     if (p > 99 && p < 100) return (Math.floor(p * 1000) / 1000).toFixed(p > 99.99 ? 3 : 2) + NB + '%';
-    if (Math.abs(p) < 0.01) return p.toPrecision(1) + NB + '%';
+    if (Math.abs(p) < 0.01) return minus(p.toPrecision(1)) + NB + '%';
     return digits(p) + NB + '%';
   };
 
@@ -94,22 +124,22 @@ window.Taillight = window.Taillight || /** @type {Taillight} */ ({});
     const units = ['B', 'kB', 'MB', 'GB', 'TB'];
     let i = 0;
     for (; Math.abs(b) >= 1000 && i < units.length - 1; i++) b /= 1000;
-    return (i === 0 ? String(b) : digits(b)) + NB + units[i];
+    return (i === 0 ? minus(String(b)) : digits(b)) + NB + units[i];
   };
 
-  T.cores = (v) => v.toFixed(2) + NB + 'cores';
+  T.cores = (v) => minus(v.toFixed(2)) + NB + 'cores';
 
   /** A value of evidence with its unit; shares come as "1", percentages as "%". */
   T.quantity = function (value, unit) {
     switch (unit) {
       case 's': return T.duration(value);
-      case '%': return value > 99.9 || Math.abs(value) < 1e-4 ? T.percent(value / 100) : Number(value.toPrecision(3)) + NB + '%';
+      case '%': return value > 99.9 || Math.abs(value) < 1e-4 ? T.percent(value / 100) : short(value, 3) + NB + '%';
       case '/s': return T.rate(value);
       case 'By': return T.bytes(value);
       case 'ns': return T.duration(value / 1e9);
-      case '': case '1': return Number.isInteger(value) ? T.count(value) : String(Number(value.toPrecision(3)));
+      case '': case '1': return Number.isInteger(value) ? T.count(value) : short(value, 3);
     }
-    return (Number.isInteger(value) ? T.count(value) : String(Number(value.toPrecision(4)))) + NB + unit;
+    return (Number.isInteger(value) ? T.count(value) : short(value, 4)) + NB + unit;
   };
 
   /** Wall clock, always with its zone. */
@@ -190,12 +220,12 @@ window.Taillight = window.Taillight || /** @type {Taillight} */ ({});
 
   dark.addEventListener('change', () => mode());
 
-  // Paper cannot be unfolded: what findings and warnings hide is printed.
+  // Paper cannot be unfolded: what findings, warnings and long sections hide is printed.
   let unfolded = [];
 
   window.addEventListener('beforeprint', () => {
     mode(true);
-    unfolded = /** @type {HTMLDetailsElement[]} */ ([...document.querySelectorAll('.finding details:not([open]), details.more:not([open])')]);
+    unfolded = /** @type {HTMLDetailsElement[]} */ ([...document.querySelectorAll('.finding details:not([open]), details.more:not([open]), details.fold:not([open])')]);
     unfolded.forEach((d) => { d.open = true; });
   });
   window.addEventListener('afterprint', () => {

@@ -196,7 +196,7 @@
   function trials(c) {
     const name = percentile(shown(c, 0).q);
     const head = ['Trial', 'Search', 'Verdict', 'Generator', 'Rate', 'Answered OK', 'In flight', 'p50', name, 'Missed'];
-    return T.wide('Trials of the search', T.table(head, c.trials.map((t, i) => {
+    return T.rows('Trials of the search', T.plural(c.trials.length, 'trial'), c.trials.length, T.table(head, c.trials.map((t, i) => {
       const p = probeOf(i) || /** @type {any} */ ({}), invalid = t.verdict === 'invalid';
       return { cells: [el('span', { title: t.phase }, String(i + 1)), purposes[t.purpose] || t.purpose, verdict(t), grade(p),
         T.rate(t.rate_per_s), T.rate(t.achieved_per_s), Number(t.in_flight.toFixed(1)), p.n ? said({ value: p.median.value }) : T.duration(t.p50), bounded(shown(c, i)),
@@ -233,7 +233,7 @@
     if (l && l.usl) rows.push(['Universal scalability law', usl(l.usl)]);
     const silent = (l && l.silent) || [];
     return el('div', null, el('h3', null, 'What follows from it'), T.pairs(rows),
-      silent.length > 0 && el('div', { class: 'empty' }, el('p', null, 'Not concluded:'), el('ul', { class: 'dots' }, silent.map((s) => el('li', null, s)))),
+      silent.length > 0 && el('div', { class: 'empty' }, el('p', null, 'Not concluded:'), el('ul', { class: 'dots' }, silent.map((s) => el('li', null, T.prose(s))))),
       !l && T.empty('No bound was computed: no trial came far enough, or the run was explained by an older version.'));
   }
 
@@ -243,7 +243,7 @@
   }
 
   function usl(u) {
-    const n = (v) => String(Number(v.toPrecision(3))), part = (name, v, i) => name + ' ' + n(v) + ' (' + n(i[0]) + ' to ' + n(i[1]) + ')';
+    const n = (v) => T.quantity(Number(v.toPrecision(3)), ''), part = (name, v, i) => name + ' ' + n(v) + ' (' + n(i[0]) + ' to ' + n(i[1]) + ')';
     return part('γ', u.gamma, u.gamma_interval) + ' /s of one in flight, contention ' + part('α', u.alpha, u.alpha_interval) + ', coherency ' + part('β', u.beta, u.beta_interval)
       + ', R² ' + u.r2.toFixed(3) + ' over ' + T.plural(u.levels, 'rate') + (u.peak > 0 ? '; most throughput with ' + n(u.peak) + ' in flight' : '');
   }
@@ -256,11 +256,11 @@
       return box;
     }
     box.append(el('p', { class: 'basis' }, 'Told by ' + T.list(where) + ' alone, the upper end of the search.'));
-    if (found.length) box.append(el('ol', { class: 'cards' }, found.map((f) => el('li', { class: 'finding ' + f.severity }, el('h3', null, f.title), T.told(f)))));
+    if (found.length) box.append(el('ol', { class: 'cards' }, found.map((f) => el('li', { class: 'finding ' + f.severity }, el('h3', null, T.prose(f.title)), T.told(f)))));
     else box.append(T.empty('No rule found a resource that was used up.'));
     if (quiet.length) {
       box.append(el('details', { class: 'more' }, el('summary', null, T.plural(quiet.length, 'rule') + ' found nothing there'),
-        el('ul', { class: 'dots' }, quiet.map((q) => el('li', null, el('b', null, q.id + ' ' + q.title), ': ' + q.why)))));
+        el('ul', { class: 'dots' }, quiet.map((q) => el('li', null, el('b', null, q.id + ' ' + q.title), ': ', T.prose(q.why))))));
     }
     return box;
   }

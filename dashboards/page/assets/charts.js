@@ -7,6 +7,16 @@
 
   T.onRepaint(() => live.forEach((c) => c.plot.redraw(false)));
 
+  // Paper has a width of its own. Charts are drawn anew for it, so that their
+  // letters are as large as those around them: A4 within its margins, whole and half.
+  const PAPER = 677, HALF = 322; // px of a plot
+  const flat = 0.85; // of its height on a screen
+  window.addEventListener('beforeprint', () => live.forEach((c) => {
+    const grid = c.figure.closest('.charts');
+    c.plot.setSize({ width: grid && grid.children.length > 1 ? HALF : PAPER, height: flat * height(c.o) });
+  }));
+  window.addEventListener('afterprint', () => live.forEach((c) => c.plot.setSize({ width: c.plot.root.parentElement.clientWidth || PAPER, height: height(c.o) })));
+
   /**
    * Draws a chart into parent. The legend of a line says its data, or what is
    * shown of it; key takes keys other than the arrows' with the point, moved a
@@ -289,7 +299,7 @@
   function table(chart) {
     const title = chart.o.title;
     const body = el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Figures: ' + title });
-    const d = el('details', { class: 'figures' }, el('summary', null, 'Figures'), body);
+    const d = el('details', { class: 'figures' }, el('summary', null, 'Figures, CSV, PNG'), body);
     let made = null;
     const refresh = () => {
       const o = chart.o;
@@ -299,7 +309,7 @@
         ...o.lines.map((l) => { const v = (l.shown || l.data)[i]; return v === null || v === undefined ? '–' : (l.format || o.format)(v); })]);
       T.fill(body, T.table([o.xName ? '' : 'time', ...o.lines.map((l) => l.label)], rows, { numbers: 1 }));
     };
-    d.append(el('button', { type: 'button', class: 'copy csv', onclick: () => download(chart.o) }, 'Download CSV'));
+    d.append(el('div', { class: 'downloads' }, el('button', { type: 'button', class: 'copy csv', onclick: () => download(chart.o) }, 'Download CSV'), T.pictureButton(() => T.pictureOf(chart, options))));
     d.addEventListener('toggle', refresh);
     return { element: d, refresh };
   }
@@ -309,10 +319,7 @@
     const quoted = (v) => (/[",\n]/.test(v) || /^[=+@-]/.test(v) ? '"' + (/^[=+@-]/.test(v) ? "'" : '') + v.replace(/"/g, '""') + '"' : v);
     const lines = [[o.xHead || (o.time === false ? 'x' : 'seconds since the start'), ...o.lines.map((l) => l.label)].map(quoted).join(',')];
     o.x.forEach((x, i) => lines.push([x, ...o.lines.map((l) => { const v = (l.shown || l.data)[i]; return v === null || v === undefined ? '' : v; })].join(',')));
-    const url = URL.createObjectURL(new Blob([lines.join('\n') + '\n'], { type: 'text/csv' }));
-    const name = [T.state.config ? T.state.config.id : 'comparison', o.title].join(' ').replace(/[^A-Za-z0-9.-]+/g, '-') + '.csv';
-    el('a', { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 1000); // once the browser has taken it
+    T.save(new Blob([lines.join('\n') + '\n'], { type: 'text/csv' }), o.title, '.csv');
   }
 
   /**
@@ -358,6 +365,14 @@
 
   /** A table that scrolls sideways when it must. */
   T.wide = (label, table) => el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label }, table);
+
+  /** A part that is folded until somebody opens it, searches or follows a link into it, or prints. The summary says what is inside. */
+  T.fold = (summary, ...children) => el('details', { class: 'fold' }, el('summary', null, summary), children);
+
+  const MOST = 8; // rows of a table that stands there unfolded
+
+  /** A table of one row for each of many, folded when there are too many to read in passing. */
+  T.rows = (label, what, n, table) => (n > MOST ? T.fold(label + ': ' + what, T.wide(label, table)) : T.wide(label, table));
 
   /** A place that has nothing to show, and how to fill it. */
   T.empty = (why, ...how) => el('div', { class: 'empty' }, el('p', null, why), how);

@@ -30,8 +30,8 @@
     const c = T.state.end.compared, [word, , mark] = look(c), [first, rest] = headline(c);
     const warnings = (c.test ? c.test.warnings : c.runs.warnings) || [];
     section.append(el('div', { class: 'hero' }, el('p', { class: 'word mark ' + mark }, word),
-      el('h1', { class: first.length > 110 ? 'long' : false }, first), rest && el('p', { class: 'rest' }, rest),
-      el('p', { class: 'when' }, when(c)), c.refused && c.anyway && el('p', null, el('a', { href: c.anyway }, 'Compare them all the same'))), ...warnings.map((w) => el('p', { class: 'warning' }, capital(w))));
+      el('h1', { class: first.length > 110 ? 'long' : false }, T.prose(first)), rest && el('p', { class: 'rest' }, T.prose(rest)),
+      el('p', { class: 'when' }, when(c)), c.refused && c.anyway && el('p', null, el('a', { href: c.anyway }, 'Compare them all the same'))), ...warnings.map((w) => el('p', { class: 'warning' }, T.prose(capital(w)))));
   }
 
   /** The claim's head, and what follows: the figures of a test, the doubts of two runs. */

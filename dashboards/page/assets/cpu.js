@@ -89,7 +89,7 @@
       found: (nodes) => T.percent(sum(nodes) / set.value) + ' of CPU, ' + each(sum(nodes)),
       key: el('ul', { class: 'key families', 'aria-label': 'Package families with their own CPU' }, families.filter((f) => f.total >= 0.01 * set.value).map((f) => el('li', null, el('i', { 'aria-hidden': 'true', vars: { background: 'var(' + f.color + ')' } }), f.name, el('b', null, ' ' + T.percent(f.self / set.value))))),
     });
-    view.holder.append(top(profile));
+    view.holder.append(top(profile) || '');
   }
 
   const sum = (nodes) => nodes.reduce((s, n) => s + n.value, 0);
@@ -116,6 +116,7 @@
       each(f.self), T.percent(f.self / all), each(f.total), T.percent(f.total / all), T.count(f.samples)];
     const head = ['Function', 'Self per request', 'Self share', 'With callees per request', 'Share', 'n'];
     const self = T.functions(set).sort((a, b) => b.self - a.self).slice(0, 12);
-    return T.wide('Functions by their own CPU', T.table(head, self.map(row), { numbers: 1, class: 'functions', caption: 'Functions by their own CPU' }));
+    if (!self.length) return null;
+    return T.fold('Functions by their own CPU: ' + T.plural(self.length, 'function') + ', first ' + T.shortName(self[0].name) + ' with ' + T.percent(self[0].self / all), T.wide('Functions by their own CPU', T.table(head, self.map(row), { numbers: 1, class: 'functions' })));
   }
 })(window.Taillight);

@@ -22,7 +22,7 @@
       found: (nodes) => T.duration(total(nodes, 0)) + ' → ' + T.duration(total(nodes, 1)) + ' per request',
       key: legend(most),
     }));
-    holder.append(el('p', { class: 'note' }, 'A frame is as wide as the larger of its two sides, so what is gone and what is new both show. Colour is change in CPU per request where it is more than chance: quasi-Poisson rate ratios over profiles of about a second, at a false discovery rate of 1 %, after a test by shuffling over all (p = ' + T.small(d.global) + '). Grey is not significant, or has fewer than 20 samples.'));
+    holder.append(el('p', { class: 'note' }, 'A frame is as wide as the larger of its two sides, so what is gone and what is new both show. Colour is change in CPU per request where it is more than chance: quasi-Poisson rate ratios over profiles of about a second, at a false discovery rate of 1\u00a0%, after a test by shuffling over all (p = ' + T.small(d.global) + '). Grey is not significant, or has fewer than 20 samples.'));
     return graph;
   };
 
@@ -66,7 +66,7 @@
   }
 
   function ratio(r) {
-    return percent(r[0]) + ' (95 % interval ' + percent(r[1]) + ' to ' + percent(r[2]) + ')';
+    return percent(r[0]) + ' (95\u00a0% interval ' + percent(r[1]) + ' to ' + percent(r[2]) + ')';
   }
 
   const percent = (v) => (v > 100 ? '×' + Number(v.toPrecision(2)) : (v > 1 ? '+' : v < 1 ? '−' : '') + T.percent(Math.abs(v - 1)));

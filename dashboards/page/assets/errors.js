@@ -24,7 +24,7 @@
   function lead(d) {
     const t = d.totals, bad = t.failed + t.unsent;
     if (!t.planned) return 'No request was planned.';
-    if (!bad) return 'None of ' + T.count(t.planned) + ' planned requests failed. With so many, an error rate above ' + T.percent(3 / t.planned) + ' is excluded at 95 %.';
+    if (!bad) return 'None of ' + T.count(t.planned) + ' planned requests failed. With so many, an error rate above ' + T.percent(3 / t.planned) + ' is excluded at 95\u00a0%.';
     const first = d.errors.length ? ' The first came at ' + T.offset(Math.min(...d.errors.map((e) => e.first))) + '.' : '';
     return T.count(t.failed) + ' requests failed (' + T.percent(t.failed / t.planned) + ')' + (t.unsent ? ' and ' + T.count(t.unsent) + ' were never sent' : '') + '.' + first;
   }

@@ -2,7 +2,7 @@
 // The slowest exchanges: a table whose rows open into a waterfall.
 (function (T) {
   const el = T.el;
-  const PAGE = 15;
+  const PAGE = 8;
   const view = { sort: 'response', step: '', phase: '', failed: false, cell: null, shown: PAGE, open: new Set(), body: null, info: null, more: null, chip: null };
 
   const response = (x) => (x.done_ns - x.intended_ns) / 1e9;

@@ -6,6 +6,7 @@
   T.state = {
     /** @type {?Object} what is known at the start */ config: null,
     /** @type {Object[]} one per column of time */ seconds: [],
+    /** @type {?Standing} how the thresholds stand while the run goes on */ standing: null,
     /** @type {?Object} what is known at the end */ end: null,
     /** @type {string} what a run that goes on waits for */ stage: '',
     /** @type {boolean} whether that is after its load */ after: false,
@@ -18,8 +19,9 @@
    */
   T.apply = function (event) {
     switch (event.type) {
-      case 'config': T.state.config = event; T.state.seconds = []; T.state.end = null; T.state.after = false; break;
+      case 'config': T.state.config = event; T.state.seconds = []; T.state.standing = null; T.state.end = null; T.state.after = false; break;
       case 'second': second(event); break;
+      case 'thresholds': T.state.standing = event; break;
       case 'end': T.state.end = event; break;
       case 'stage': T.state.stage = event.stage; T.state.after = T.state.seconds.length > 0; break;
       case 'failed': T.state.failed = event.error; break;

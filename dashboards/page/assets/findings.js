@@ -47,12 +47,12 @@
     const [first, ...others] = list, f = first.f;
     return el('li', { class: 'finding ' + f.severity, id: 'finding-' + first.index },
       el('p', { class: 'topic' }, topic),
-      el('h3', null, f.title), tag(f), body(f),
+      el('h3', null, T.prose(f.title)), tag(f), body(f),
       others.length > 0 && el('ul', { class: 'others', 'aria-label': 'More on it' }, others.map(other)));
   }
 
   function other({ f, index }) {
-    return el('li', { id: 'finding-' + index }, el('details', { 'data-finding': index }, el('summary', null, el('b', null, f.title)), el('div', { class: 'told' }, tag(f), body(f))));
+    return el('li', { id: 'finding-' + index }, el('details', { 'data-finding': index }, el('summary', null, el('b', null, T.prose(f.title))), el('div', { class: 'told' }, tag(f), body(f))));
   }
 
   const held = {
@@ -68,8 +68,8 @@
 
   function body(f) {
     return [el('p', { class: 'claim' }, linked(f)), evidence(f),
-      (f.warnings || []).length > 0 && el('details', { class: 'warnings' }, el('summary', null, T.plural(f.warnings.length, 'warning')), f.warnings.map((w) => el('p', { class: 'warning' }, w))),
-      f.hint && el('p', { class: 'hint' }, el('b', null, 'Hint'), ' ', f.hint)];
+      (f.warnings || []).length > 0 && el('details', { class: 'warnings' }, el('summary', null, T.plural(f.warnings.length, 'warning')), f.warnings.map((w) => el('p', { class: 'warning' }, T.prose(w)))),
+      f.hint && el('p', { class: 'hint' }, el('b', null, 'Hint'), ' ', T.prose(f.hint))];
   }
 
   /** A finding without its title. */
@@ -79,7 +79,7 @@
   function linked(f) {
     return f.claim.split(/(exchange:\d+)/).map((part) => {
       const link = /^exchange:\d+$/.test(part) ? T.reference(part, null, f) : null;
-      return link ? el('a', { href: link.href, onclick: link.go }, link.text) : part;
+      return link ? el('a', { href: link.href, onclick: link.go }, link.text) : T.prose(part);
     });
   }
 
@@ -88,7 +88,7 @@
     const links = [], exchanges = [], figures = [];
     for (const e of f.evidence || []) {
       const link = T.reference(e.ref, e, f);
-      if (!link) figures.push(el('div', null, el('dt', null, e.label), el('dd', null, e.text || T.quantity(e.value, e.unit))));
+      if (!link) figures.push(el('div', null, el('dt', null, e.label), el('dd', null, e.text ? T.prose(e.text) : T.quantity(e.value, e.unit))));
       else if (e.ref.startsWith('exchange:') && e.text) exchanges.push(anchor(e, link, e.label));
       else links.push(el('li', null, anchor(e, link, said(e))));
     }

@@ -24,7 +24,7 @@
     v.found = el('span', { class: 'info', role: 'status' });
     v.reset = el('button', { type: 'button', id: 'flame-reset', disabled: true, onclick: () => zoom(v, v.root) }, 'Whole profile');
     v.search.addEventListener('input', () => search(v));
-    return el('div', { class: 'pick' }, el('label', { for: 'flame-search' }, 'Search'), v.search, v.found, v.reset);
+    return el('div', { class: 'pick' }, el('label', { for: 'flame-search' }, 'Search'), v.search, v.found, v.reset, T.pictureButton(() => picture(v)));
   }
 
   function search(v) {
@@ -93,12 +93,7 @@
   }
 
   function paint(v) {
-    const ctx = v.canvas.getContext('2d'), dpr = devicePixelRatio;
-    ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
-    ctx.clearRect(0, 0, v.canvas.width, v.canvas.height);
-    ctx.font = T.font(0.74);
-    ctx.textBaseline = 'middle';
-    for (const r of v.nodes) rectangle(ctx, v, r);
+    const ctx = frames(v, v.canvas, devicePixelRatio);
     const marked = document.activeElement === v.canvas ? v.focus : null;
     for (const n of [v.hover, marked]) {
       const r = n && v.nodes.find((m) => m.n === n);
@@ -107,6 +102,24 @@
       ctx.lineWidth = 2;
       ctx.strokeRect(r.x + 1, n.depth * v.row + 1, Math.max(1, r.w - 2), v.row - 2);
     }
+  }
+
+  /** All frames that are visible, on a canvas with so many pixels per pixel of the page. */
+  function frames(v, canvas, scale) {
+    const ctx = canvas.getContext('2d');
+    ctx.setTransform(scale, 0, 0, scale, 0, 0);
+    ctx.clearRect(0, 0, canvas.width, canvas.height);
+    ctx.font = T.font(0.74);
+    ctx.textBaseline = 'middle';
+    for (const r of v.nodes) rectangle(ctx, v, r);
+    return ctx;
+  }
+
+  /** The graph as it is zoomed and searched, for a picture. */
+  function picture(v) {
+    const canvas = T.blank(v.box.clientWidth, parseFloat(v.canvas.style.height));
+    frames(v, canvas, canvas.width / v.box.clientWidth);
+    return { title: v.o.label, note: [v.o.all, v.zoom !== v.root && 'zoomed to ' + name(v, v.zoom), v.search.value && 'searched: ' + v.search.value + ', ' + v.found.textContent].filter(Boolean).join('; '), lines: [], keys: v.o.key ? [v.o.key] : [], canvas };
   }
 
   function rectangle(ctx, v, r) {

@@ -27,7 +27,7 @@
     const close = () => { source.close(); clearTimeout(watch); };
     async function receive(e) {
       // Before a dash stands whose events these are: another run may have come to the same address.
-      if (last && last.split('-')[0] !== e.lastEventId.split('-')[0]) Object.assign(T.state, { config: null, seconds: [], end: null, stage: '', after: false, failed: '' });
+      if (last && last.split('-')[0] !== e.lastEventId.split('-')[0]) Object.assign(T.state, { config: null, seconds: [], standing: null, end: null, stage: '', after: false, failed: '' });
       last = e.lastEventId;
       alive();
       const event = JSON.parse(e.data);

@@ -168,15 +168,15 @@
       title: 'Distribution', id: 'distribution', note: 'whole run, log axis', label: 'Distribution of the response time. ' + lead(T.state.end.document),
       x, time: false, height: 17, format: T.count, tick: T.count, xRange: [lo - 0.5, hi + 1.5],
       lines: [{ label: 'answers', color: '--c-sent', fill: '--heat-3', data: y, width: 0, paths: uPlot.paths.bars({ size: [0.92, 60] }), total: 'n = ' + T.count(n) }],
-      xTicks: () => ticks(edge(lo), edge(hi + 1)).map(place), xFormat: (i) => T.tick(Number(edge(i).toPrecision(3))),
+      xTicks: (u) => ticks(edge(lo), edge(hi + 1), u.width < 480).map(place), xFormat: (i) => T.tick(Number(edge(i).toPrecision(3))),
       xName: (i) => T.duration(edge(i - 0.5)) + ' to ' + T.duration(edge(i + 0.5)),
       over: (u) => marks.forEach(([name, v, color], i) => named(u, name, place(v), color, i)),
     });
   }
 
   /** Round durations between two, about as many as an axis has room for. */
-  function ticks(lo, hi) {
-    const steps = hi / lo > 300 ? [1] : hi / lo > 20 ? [1, 2, 5] : [1, 1.5, 2, 3, 5, 7], out = [];
+  function ticks(lo, hi, narrow) {
+    const steps = hi / lo > 300 ? [1] : hi / lo > 20 ? narrow ? [1, 3] : [1, 2, 5] : [1, 1.5, 2, 3, 5, 7], out = [];
     for (let e = Math.floor(Math.log10(lo)); e <= Math.ceil(Math.log10(hi)); e++) for (const s of steps) if (s * 10 ** e >= lo && s * 10 ** e <= hi) out.push(s * 10 ** e);
     return out;
   }
@@ -224,13 +224,13 @@
       total: 'max ' + T.duration(l.c.max),
     }));
     const all = lines.flatMap((l) => l.data).filter((v) => v > 0);
-    const names = { 1: '90 %', 2: '99 %', 3: '99.9 %', 4: '99.99 %', 5: '99.999 %', 6: '99.9999 %' };
+    const names = { 1: '90\u00a0%', 2: '99\u00a0%', 3: '99.9\u00a0%', 4: '99.99\u00a0%', 5: '99.999\u00a0%', 6: '99.9999\u00a0%' };
     T.chart(holder, {
       title: 'Percentile curve', note: s.label + ', n = ' + T.count(list[0].c.n) + ', each step to the right is one nine more', label: 'Percentile curve of ' + s.label,
       x, lines, log: true, time: false, height: 17, format: T.duration, tick: T.tick,
       range: [Math.min(...all) / 1.2, Math.max(...all) * 1.25], xRange: [0, Math.max(last, 1)],
       xTicks: () => [Math.log10(2), ...Object.keys(names).map(Number).filter((n) => n > 0 && n <= last + 0.001)],
-      xFormat: (v) => names[v] || (Math.abs(v - Math.log10(2)) < 1e-9 ? '50 %' : ''),
+      xFormat: (v) => names[v] || (Math.abs(v - Math.log10(2)) < 1e-9 ? '50\u00a0%' : ''),
       xName: (v) => (v === last ? 'max' : 'p' + percentile(v)),
     });
   }
@@ -295,7 +295,7 @@
   function parts(what, list, d) {
     if (!list.length) return el('div');
     const head = what === 'phase' ? 'Phase' : 'Step';
-    return T.wide('Response time per ' + what, T.table([head + ', response', 'OK', 'Failed', 'Rate', 'Mean body', ...heads], list.map((p) => {
+    return T.rows('Response time per ' + what, T.plural(list.length, what), list.length, T.table([head + ', response', 'OK', 'Failed', 'Rate', 'Mean body', ...heads], list.map((p) => {
       const s = summary(p.latency.response, what, p.name, 'response'), body = s.n ? p.counts.bytes_in / s.n : undefined;
       return {
         cells: [p.name, T.count(p.counts.completed), T.bad(p.counts.failed), T.rate(p.rate_per_s), body === undefined ? '–' : T.bytes(Math.round(body)), ...figures(s)],

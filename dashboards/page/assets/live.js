@@ -102,9 +102,9 @@
   function progress(section) {
     const word = el('p', { class: 'word mark on' }), title = el('h1'), when = el('p', { class: 'when' }), trouble = el('p', { class: 'warning', hidden: true });
     const strip = el('div', { class: 'strip', role: 'progressbar', 'aria-label': 'Progress of the plan', 'aria-valuemin': '0', 'aria-valuemax': '100' });
-    const row = el('dl', { class: 'figures-row' }), note = el('p', { class: 'note' });
+    const row = el('dl', { class: 'figures-row' }), note = el('p', { class: 'note' }), rules = el('div', { class: 'thresholds', hidden: true });
     const base = document.documentElement.dataset.control, bar = base ? controls(base) : null;
-    section.append(el('div', { class: 'hero' }, word, title, strip, when, trouble), bar ? bar.element : '', row, note, T.empty('The verdict, and what the rules found, stand here when the run has ended. Charts and tables below fill meanwhile.'));
+    section.append(el('div', { class: 'hero' }, word, title, strip, when, trouble), bar ? bar.element : '', row, note, rules, T.empty('The verdict, and what the rules found, stand here when the run has ended. Charts and tables below fill meanwhile.'));
     return () => {
       const [state, line] = headline();
       word.textContent = state;
@@ -118,9 +118,21 @@
       row.hidden = note.hidden = !list.length;
       T.fill(row, list.map(([v, what, more]) => el('div', null, el('dt', null, what), el('dd', null, v), more && el('dd', { class: 'more' }, more))));
       if (list.length) note.textContent = 'Large figures are of the last ' + (newest().d > 1.5 ? T.duration(newest().d) : 'second') + ', n = ' + T.count(newest().n) + ' answers. Until the end all of them are provisional.';
+      standing(rules);
       if (bar) bar.update();
       document.title = (c && planned() ? Math.floor(100 * share()) + ' % · ' + c.name : 'Waiting') + ' · Taillight';
     };
+  }
+
+  /** The thresholds as they stand, drawn anew when they were told of anew. */
+  function standing(box) {
+    const now = T.state.standing;
+    box.hidden = !now;
+    if (!now || box.dataset.told === String(now.t)) return;
+    box.dataset.told = String(now.t);
+    const broken = now.list.filter((t) => !t.ok && !t.no_data).length;
+    T.fill(box, el('h2', null, 'Thresholds'), T.thresholdTable(now.list, ['holds', 'does not hold', 'no data yet']),
+      el('p', { class: 'note' }, (broken ? T.count(broken) + ' of ' + T.plural(now.list.length, 'threshold') + (broken === 1 ? ' does' : ' do') + ' not hold' : 'All that has data holds') + ' at ' + T.offset(Math.round(now.t)) + '. Requests still under way are not judged yet; what counts is how they stand at the end.' + (now.cut ? ' ' + T.plural(now.cut, 'more threshold') + ' of the plan are judged at the end.' : '')));
   }
 
   /** Where the result of a run stands that nobody follows any more. */

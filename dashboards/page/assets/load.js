@@ -60,7 +60,7 @@
     const list = d.phases.length ? d.phases : [];
     if (!list.length) return el('div');
     const plan = new Map(T.state.config.phases.map((p) => [p.name, p.load]));
-    return T.wide('Load per phase', T.table(['Phase', 'Load', 'From', 'To', 'Planned', 'Sent', 'OK', 'Failed', 'Unsent', 'Rate', 'Most in flight'], list.map((p) => [
+    return T.rows('Load per phase', T.plural(list.length, 'phase'), list.length, T.table(['Phase', 'Load', 'From', 'To', 'Planned', 'Sent', 'OK', 'Failed', 'Unsent', 'Rate', 'Most in flight'], list.map((p) => [
       p.name, plan.get(p.name) || '', T.offset(p.start), T.offset(p.end), T.count(p.counts.planned), T.count(p.counts.sent), T.count(p.counts.completed),
       bad(p.counts.failed), bad(p.counts.unsent), T.rate(p.rate_per_s), T.count(p.in_flight_max)]), { numbers: 2 }));
   }

@@ -12,14 +12,6 @@
   /** The sections of this run: only a search has a capacity. */
   const shown = () => sections.filter(([id]) => id !== 'capacity' || (T.state.end && T.state.end.document.capacity));
 
-  /** Opens whatever hides an element. */
-  T.reveal = function (id) {
-    const e = document.getElementById(id);
-    for (let d = e && e.closest('details'); d; d = d.parentElement.closest('details')) d.open = true;
-    const own = /** @type {?HTMLDetailsElement} */ (e && e.querySelector(':scope > details[data-finding]'));
-    if (own) own.open = true;
-  };
-
   /** Makes the page with its sections, which have their titles alone, and shows it: charts ask for the width of their place. */
   function frame() {
     const app = document.getElementById('app'), main = el('main', { id: 'main', tabindex: '-1' });

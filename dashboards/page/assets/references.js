@@ -7,8 +7,29 @@
 
   T.motion = () => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth');
 
-  /** Scrolls to an element. */
-  T.go = (e) => e.scrollIntoView({ block: 'start', behavior: T.motion() });
+  /** Scrolls to an element, wherever it is folded away. */
+  T.go = function (e) {
+    T.unfold(e);
+    e.scrollIntoView({ block: 'start', behavior: T.motion() });
+  };
+
+  /** Opens whatever hides an element, and what it alone consists of. */
+  T.unfold = function (e) {
+    for (let d = e.closest('details'); d; d = d.parentElement.closest('details')) d.open = true;
+    const own = /** @type {?HTMLDetailsElement} */ (e.querySelector(':scope > details:is([data-finding], .entire)'));
+    if (own) own.open = true;
+  };
+
+  /** The same of what a link or an address names. */
+  function named(hash) {
+    const e = hash.length > 1 && document.getElementById(decodeURIComponent(hash.slice(1)));
+    if (e) T.unfold(e);
+  }
+  document.addEventListener('click', (e) => {
+    const a = e.target instanceof Element && /** @type {?HTMLAnchorElement} */ (e.target.closest('a[href^="#"]'));
+    if (a) named(a.hash);
+  });
+  window.addEventListener('hashchange', () => named(location.hash));
 
   /** Marks an element for a moment. */
   T.flash = function (e) {

@@ -7,11 +7,17 @@
   T.rules = function (section) {
     const d = T.state.end.document;
     section.append(el('p', { class: 'lead' }, T.plural(new Set(d.findings.map((f) => f.id)).size, 'rule') + ' spoke, ' + T.count(d.silent.length) + ' stayed silent. A rule speaks only when its inputs carry the claim.'));
-    const rows = d.findings.map((f, i) => [f.id, el('span', { class: 'mark on' }, 'spoke'), f.title, el('a', { href: '#finding-' + i, onclick: () => T.reveal('finding-' + i) }, 'see the finding')])
-      .concat(d.silent.map((s) => [s.id, el('span', { class: 'mark off' }, 'silent'), s.title, s.why]))
+    const rows = d.findings.map((f, i) => [f.id, el('span', { class: 'mark on' }, 'spoke'), f.title, el('a', { href: '#finding-' + i }, 'see the finding')])
+      .concat(d.silent.map((s) => [s.id, el('span', { class: 'mark off' }, 'silent'), s.title, T.prose(s.why)]))
       .sort((a, b) => Number(a[0].slice(1)) - Number(b[0].slice(1)));
-    if (rows.length) section.append(T.wide('Rules', T.table(['Rule', 'Did', 'About', 'Why'], rows, { class: 'rules' })));
+    if (rows.length) section.append(entire(T.fold('All ' + T.plural(rows.length, 'line') + ': what each rule is about, and why ' + T.count(d.silent.length) + ' said nothing', T.wide('Rules', T.table(['Rule', 'Did', 'About', 'Why'], rows, { class: 'rules' })))));
   };
+
+  /** A part that is all of its section: a link to the section opens it. */
+  function entire(fold) {
+    fold.classList.add('entire');
+    return fold;
+  }
 
   T.environment = function (section) {
     const c = T.state.config, e = c.environment, ended = T.state.end ? T.wall(T.state.end.document.ended) : 'not yet';
@@ -19,9 +25,11 @@
     if (command) section.append(el('h3', null, 'Command'), T.code(command));
     const machine = [['Taillight', [e.version, e.go_version].filter(Boolean).join(', ')], ['System', [e.os, e.arch, e.kernel].filter(Boolean).join(', ')], ['CPU', [e.cpu, T.plural(e.cores, 'core')].filter(Boolean).join(', ')], ['Memory', e.memory ? T.bytes(e.memory) : '–'],
       ['Target', (e.target || '–') + (e.bundled ? ', the bundled one, started by the run' : '')], ['Began', T.wall(c.started)], ['Ended', ended]];
-    section.append(el('div', { class: 'two' }, el('div', null, el('h3', null, 'Machine'), T.pairs(machine)), el('div', null, el('h3', null, 'Plan'), T.pairs(c.settings.map((s) => [s.name, s.value])))));
-    section.append(T.wide('Phases of the plan', T.table(['Phase', 'Load', 'Length'], c.phases.map((p) => [p.name, p.load, T.duration(p.end - p.start)]), { numbers: 2 })));
-    if (c.steps.length) section.append(T.wide('Steps of the plan', T.table(['Step', 'Journey', 'Request'], c.steps.map((s) => [s.name, s.journey, el('code', null, s.method + ' ' + s.path)]))));
+    const summary = ['Machine and plan: ' + [e.cpu, T.plural(e.cores, 'core')].filter(Boolean).join(', '), T.plural(c.phases.length, 'phase'), T.plural(c.steps.length, 'step')].join('; ');
+    section.append(entire(T.fold(summary,
+      el('div', { class: 'two' }, el('div', null, el('h3', null, 'Machine'), T.pairs(machine)), el('div', null, el('h3', null, 'Plan'), T.pairs(c.settings.map((s) => [s.name, s.value])))),
+      T.wide('Phases of the plan', T.table(['Phase', 'Load', 'Length'], c.phases.map((p) => [p.name, p.load, T.duration(p.end - p.start)]), { numbers: 2 })),
+      c.steps.length > 0 && T.wide('Steps of the plan', T.table(['Step', 'Journey', 'Request'], c.steps.map((s) => [s.name, s.journey, el('code', null, s.method + ' ' + s.path)]))))));
   };
 
   /** A line of code with a button that copies it. */
@@ -46,7 +54,7 @@
       return;
     }
     section.append(el('p', { class: 'lead' }, 'Everything on this page comes from these files. The links work while the page lies in the run’s directory.'));
-    section.append(T.wide('Files', T.table(['File', 'Size', 'Holds'], list.map((f) => [el('a', { href: f.name }, f.name), T.bytes(f.bytes) + (f.count ? ' in ' + T.plural(f.count, 'file') : ''), about[f.name] || '']))));
+    section.append(entire(T.fold(T.plural(list.length, 'entry', 'entries') + ', ' + T.bytes(list.reduce((n, f) => n + f.bytes, 0)) + ' in all', T.wide('Files', T.table(['File', 'Size', 'Holds'], list.map((f) => [el('a', { href: f.name }, f.name), T.bytes(f.bytes) + (f.count ? ' in ' + T.plural(f.count, 'file') : ''), about[f.name] || '']))))));
     if (T.state.end.cut.length) section.append(el('p', { class: 'note' }, 'Left out of this page to bound its size: ' + T.list(T.state.end.cut) + '.'));
   };
 })(window.Taillight);

@@ -13,8 +13,8 @@
     section.append(el('p', { class: 'lead' }, told.length ? lead(told[0]) : 'There are no slow requests to set against typical ones.'));
     told.forEach((c, i) => cohort(section, c, i, all.length));
     const silent = all.filter((c) => c.why);
-    if (silent.length) section.append(el('div', { class: 'empty' }, el('p', null, told.length ? 'Not compared:' : 'Why nothing is compared:'), el('ul', { class: 'dots' }, silent.map((c) => el('li', null, c.why + '.')))));
-    if (told.length) section.append(el('p', { class: 'note' }, 'Slow are the worst 1 % (at least 30), typical those between p40 and p60; stalls are left out, and so are requests that the tier does not reach, such as those that no flight recording covered. Choosing the slowest makes every component that varies larger in them, so a share says where the time was and not why. Intervals are 95 %, by resampling seconds. A component is named when its whole interval lies above 20 %.'));
+    if (silent.length) section.append(el('div', { class: 'empty' }, el('p', null, told.length ? 'Not compared:' : 'Why nothing is compared:'), el('ul', { class: 'dots' }, silent.map((c) => el('li', null, T.prose(c.why + '.'))))));
+    if (told.length) section.append(T.fold('How slow and typical requests were chosen', el('p', { class: 'note' }, 'Slow are the worst 1\u00a0% (at least 30), typical those between p40 and p60; stalls are left out, and so are requests that the tier does not reach, such as those that no flight recording covered. Choosing the slowest makes every component that varies larger in them, so a share says where the time was and not why. Intervals are 95\u00a0%, by resampling seconds. A component is named when its whole interval lies above 20\u00a0%.')));
   };
 
   /** Why the rules on slow requests said nothing. */
@@ -28,11 +28,11 @@
     const text = T.plural(c.slow, 'slow request') + ' of ' + c.step + ' took ' + T.duration(c.extra) + ' longer than typical ones in the mean';
     const blurred = c.parts.filter((p) => p.blurred);
     if (!named.length && blurred.length) return text + '; ' + T.list(blurred.map((p) => T.component(p.component).name)) + ' would be named, but the generator was too late itself to tell this time from its own.';
-    if (!named.length) return text + '; no component is named, for none has an interval that lies above 20 %.';
+    if (!named.length) return text + '; no component is named, for none has an interval that lies above 20\u00a0%.';
     return text + '. Of that, ' + T.list(named.map((p) => share(p) + ' ' + T.component(p.component).doing)) + '.';
   }
 
-  const share = (p) => points(p.share) + '\u00a0%' + (p.lo || p.hi ? ' (95 % interval ' + interval(p) + ')' : ' (no interval)');
+  const share = (p) => points(p.share) + '\u00a0%' + (p.lo || p.hi ? ' (95\u00a0% interval ' + interval(p) + ')' : ' (no interval)');
   const interval = (p) => points(p.lo) + ' to ' + points(p.hi) + '\u00a0%';
   const points = (v) => String(Number((100 * v).toFixed(Math.abs(v) < 0.1 ? 1 : 0))).replace('-', '−');
 

@@ -41,8 +41,7 @@
   function timeline(s) {
     return el('div', null,
       el('h4', null, 'Where it waited'), waits(s),
-      el('h4', null, 'CPU samples'), samples(s),
-      el('h4', null, 'Over these states, never added'), overlays(s));
+      T.fold((s.cpu_samples ? T.plural(s.cpu_samples, 'CPU sample') : 'No CPU sample') + ', and what lay over these states', samples(s), overlays(s)));
   }
 
   function waits(s) {

@@ -8,12 +8,27 @@
     const d = T.state.end.document, list = d.validity || [];
     const late = T.state.seconds.filter((s) => s.late);
     section.append(el('p', { class: 'lead' }, lead(list, late)));
-    if (list.length) section.append(T.wide('Validity per phase', T.table(
+    const graded = (g) => list.filter((v) => v.grade === g).length;
+    if (list.length) section.append(T.rows('Validity per phase', [...['valid', 'warning', 'invalid'].filter(graded).map((g) => T.count(graded(g)) + ' ' + g)].join(', '), list.length, T.table(
       ['Phase', 'Grade', 'Lag p99', 'Response p50', 'Sent', 'Throttled', 'Late seconds', 'Reasons'],
       list.map((v) => row(v, late)), { numbers: 2, words: 7, class: 'validity' })));
-    section.append(el('p', { class: 'note' }, 'Lag is request sent minus intended start: how late the generator itself was. A warning above 1 ms or 10 % of the response p50, whichever is more; invalid above 5 ms or 50 %. Sent below 99.5 % warns, below 98 % is invalid; CPU quota throttling above 0.5 % warns, above 5 % is invalid. Late seconds carry an amber mark under every chart of time.'));
-    section.append(el('div', { class: 'two' }, cores(d), telemetry(d)));
+    for (const line of T.state.end.lost) section.append(el('p', { class: 'warning' }, el('b', null, 'Not read'), ' ', line));
+    const fold = T.fold(summary(d), el('p', { class: 'note' }, 'Lag is request sent minus intended start: how late the generator itself was. A warning above 1\u00a0ms or 10\u00a0% of the response p50, whichever is more; invalid above 5\u00a0ms or 50\u00a0%. Sent below 99.5\u00a0% warns, below 98\u00a0% is invalid; CPU quota throttling above 0.5\u00a0% warns, above 5\u00a0% is invalid. Late seconds carry an amber mark under every chart of time.'), el('div', { class: 'two' }, cores(d), telemetry(d)));
+    fold.open = wanting(d.signals);
+    section.append(fold);
   };
+
+  /** What the processors and the telemetry come to. */
+  function summary(d) {
+    const cpu = d.totals.target_cpu, tier = d.signals.tier || 'T0';
+    return 'How it was measured: generator ' + T.cores(d.totals.generator_cpu) + ', target ' + (cpu ? T.cores(cpu.mean) : 'unknown') + '; telemetry ' + tier + ', ' + (tiers[tier] || tiers.T0) + ', coverage ' + T.percent(d.signals.coverage);
+  }
+
+  /** Whether the telemetry needs something done, or lost something. */
+  function wanting(s) {
+    const cap = s.capabilities || {}, some = (by) => Object.values(by || {}).some((n) => n > 0);
+    return !cap.spans && !cap.profiles || some(s.exporter) || some(s.refused) || some(s.spans.dropped);
+  }
 
   function lead(list, late) {
     if (!list.length) return 'The run ended before it could judge itself.';
@@ -32,7 +47,7 @@
       el('span', { class: 'mark ' + { valid: 'yes', warning: 'maybe', invalid: 'no' }[v.grade] }, v.grade),
       T.duration(v.lag_p99_ns / 1e9), T.duration(v.response_p50_ns / 1e9), T.percent(v.sent_share), T.percent(v.throttled_share),
       late.filter((s) => s.phase === i).length + ' of ' + own.length,
-      el('div', { class: 'reasons' }, (v.reasons || []).concat(v.capped ? ['the in-flight cap was reached'] : []).map((r) => el('p', null, r)))];
+      el('div', { class: 'reasons' }, (v.reasons || []).concat(v.capped ? ['the in-flight cap was reached'] : []).map((r) => el('p', null, T.prose(r))))];
   }
 
   function cores(d) {
@@ -69,7 +84,6 @@
     if (s.refused) rows.push(['Requests not taken', list('', s.refused)]);
     const box = el('div', null, el('h3', null, 'Telemetry of the target'), T.pairs(rows));
     if (!cap.spans && !cap.profiles) box.append(T.howToSend());
-    for (const line of T.state.end.lost) box.append(el('p', { class: 'warning' }, el('b', null, 'Not read'), ' ', line));
     return box;
   }
 

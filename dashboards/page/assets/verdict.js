@@ -17,7 +17,7 @@
   function headline(text) {
     const end = text.search(/\. (?=[A-Z])/);
     const first = end > 0 ? text.slice(0, end + 1) : text;
-    return [el('h1', { class: first.length > 110 ? 'long' : false }, first), end > 0 && el('p', { class: 'rest' }, text.slice(end + 2))];
+    return [el('h1', { class: first.length > 110 ? 'long' : false }, T.prose(first)), end > 0 && el('p', { class: 'rest' }, T.prose(text.slice(end + 2)))];
   }
 
   T.header = function () {
@@ -59,7 +59,7 @@
       [T.duration(r.p95), 'response p95', T.times95(r)],
       [T.duration(r.p99), 'response p99', thin(r.n, 0.99) ? 'few beyond it' : T.count(r.n * 0.01) + ' beyond it'],
       [T.duration(r.max), 'slowest', r.p50 > 0 ? (r.max / r.p50).toFixed(r.max / r.p50 < 10 ? 1 : 0) + ' × p50' : ''],
-      [T.count(errors), 'failed or unsent', errors ? T.percent(errors / t.planned) : t.planned ? '< ' + T.percent(bound) + ' at 95 %' : ''],
+      [T.count(errors), 'failed or unsent', errors ? T.percent(errors / t.planned) : t.planned ? '< ' + T.percent(bound) + ' at 95\u00a0%' : ''],
     ];
     return el('dl', { class: 'figures-row answer' }, list.map(([v, what, more]) => el('div', null, el('dt', null, what), el('dd', null, v), more && el('dd', { class: 'more' }, more))));
   }
@@ -77,18 +77,20 @@
       box.append(T.empty('The plan sets no thresholds, so nothing but validity could fail this run.', el('p', null, 'Add lines such as ', el('code', null, 'p99 < 25ms'), ' under ', el('code', null, 'thresholds:'), ' in the plan.')));
       return box;
     }
-    const ender = endedBy(d);
-    box.append(T.wide('Thresholds', T.table(['Threshold', 'Held', 'Observed', 'Not within', 'n planned', 'Where'], list.map((t) => [
-      el('code', null, t.text),
-      el('span', { class: 'mark ' + (t.ok ? 'yes' : 'no') }, t.ok ? 'held' : t.no_data ? 'no data' : 'broken'),
-      t.no_data ? '–' : observed(t, t.observed),
-      t.no_data ? '–' : /^p\d|max|mean/.test(t.metric) && t.share !== undefined ? T.percent(t.share) : t.metric.startsWith('p') && t.n ? T.percent(0) : '–',
-      T.count(t.n),
-      where(t, t === ender),
-    ]), { numbers: 2, words: 5 })));
+    box.append(T.thresholdTable(list, ['held', 'broken', 'no data'], endedBy(d)));
     box.append(el('p', { class: 'note' }, 'Latency is judged on planned requests: one that failed, was never sent or was cut off counts as slower than the limit.'));
     return box;
   }
+
+  /** The thresholds with what was observed of each; words are for one that holds, one that does not, and one without data; while the run goes on there is no ender yet. */
+  T.thresholdTable = (list, words, ender) => T.wide('Thresholds', T.table(['Threshold', 'Held', 'Observed', 'Not within', 'n planned', 'Where'], list.map((t) => [
+    el('code', null, t.text),
+    el('span', { class: 'mark ' + (t.ok ? 'yes' : t.no_data && ender === undefined ? 'off' : 'no') }, t.ok ? words[0] : t.no_data ? words[2] : words[1]),
+    t.no_data ? '–' : observed(t, t.observed),
+    t.no_data ? '–' : /^p\d|max|mean/.test(t.metric) && t.share !== undefined ? T.percent(t.share) : t.metric.startsWith('p') && t.n ? T.percent(0) : '–',
+    T.count(t.n),
+    where(t, t === ender),
+  ]), { numbers: 2, words: 5 }));
 
   /** The rule that ended the run: of the abort rules that do not hold, the first to break. */
   function endedBy(d) {

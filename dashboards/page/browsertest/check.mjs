@@ -4,7 +4,7 @@
 // fails on anything a report must not do, and writes pictures of it. With
 // FUNCTION, the flame graph must know it.
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { accessible, eventually, still, withBrowser, withReport } from './browser.mjs';
 
@@ -22,6 +22,27 @@ const views = [
   { width: 390, height: 844, scheme: 'light' }, { width: 390, height: 844, scheme: 'dark' },
   { width: 2560, height: 1440, scheme: 'light' },
 ];
+
+/** Text as the run's document has it: print sets minus signs and spaces that do not break. */
+const plain = (text) => text.replace(/\u00a0/g, ' ').replace(/−/g, '-');
+
+/** No hyphen stands for a minus, no line ends between a figure and its percent sign, and none inside of a flag. */
+async function set(page, where) {
+  const text = await page.locator(where).innerText();
+  assert.doesNotMatch(text, /(^|[\s([])-\d/, 'a hyphen in place of a minus sign');
+  assert.doesNotMatch(text, /\d[ \n]%/, 'a figure and its percent sign may part');
+  assert.deepEqual(await page.locator('code').evaluateAll((all) => all.flatMap((c) => {
+    const range = document.createRange(), texts = document.createTreeWalker(c, NodeFilter.SHOW_TEXT), cut = [];
+    while (texts.nextNode()) {
+      for (const { 0: word, index } of texts.currentNode.data.matchAll(/\S*-\S*/g)) {
+        range.setStart(texts.currentNode, index);
+        range.setEnd(texts.currentNode, index + word.length);
+        if (word.length <= 32 && new Set([...range.getClientRects()].map((r) => Math.round(r.top))).size > 1) cut.push(word);
+      }
+    }
+    return cut;
+  })), [], 'words of code cut at a dash');
+}
 
 /** Every section says something, and the page does not scroll sideways. */
 async function content(page) {
@@ -51,7 +72,7 @@ async function truths(page) {
   assert.equal(rows.filter((r) => /ended the run/.test(r)).length, d.stopped === 'threshold' && broken.length ? 1 : 0, 'which rule ended the run');
   const spoke = new Set(d.findings.map((f) => f.id)).size;
   assert.match(await page.locator('#rules .lead').innerText(), new RegExp(`^${spoke}\\srule`));
-  const said = await page.locator('#validity').innerText();
+  const said = await page.locator('#validity').textContent();
   const lost = Object.entries(d.signals.exporter || {}).filter(([, n]) => n > 0);
   assert.equal(/lost by our own export/i.test(said), lost.length > 0, 'what our own export lost');
   const own = d.signals.client_spans;
@@ -140,7 +161,7 @@ async function slow(page) {
   const cohorts = await page.evaluate(() => window.Taillight.state.end.cohorts);
   const told = cohorts.filter((c) => !c.why);
   assert.equal(await page.locator('#slow .steps').count(), told.length, 'a waterfall for every step compared');
-  for (const c of cohorts.filter((k) => k.why)) assert.ok((await page.locator('#slow .empty').innerText()).includes(c.why), 'why a step is not compared');
+  for (const c of cohorts.filter((k) => k.why)) assert.ok(plain(await page.locator('#slow .empty').innerText()).includes(plain(c.why)), 'why a step is not compared');
   assert.equal(await page.locator('#slow .flag').count(), told.reduce((n, c) => n + c.parts.filter((p) => p.named).length, 0), 'components named');
   if (!told.length) {
     assert.ok(await page.locator('#slow .empty').count() > 0, 'nothing compared, and no word why');
@@ -176,7 +197,7 @@ async function difference(page) {
   assert.equal(await coloured(), d.nodes.some((n) => n.s), 'colour where something is significant, and only there');
   await canvas.focus();
   await page.keyboard.press('ArrowDown');
-  assert.match(await page.locator('#flame-status').innerText(), /A .*per request, n = .*B .*per request, n = .*(95 % interval|too few samples)/s);
+  assert.match(await page.locator('#flame-status').innerText(), /A .*per request, n = .*B .*per request, n = .*(95\s% interval|too few samples)/s);
   const rows = page.locator('#cpu .changes tbody tr');
   assert.equal(await rows.count(), Math.min(12, d.deepest.length), 'the deepest changes');
   if (await rows.count()) {
@@ -209,7 +230,7 @@ async function flame(page) {
     return 'no profile: the page says so';
   }
   await page.click('[data-mode="request"]');
-  const fn = wanted || await page.locator('#cpu .functions .fn button').first().innerText();
+  const fn = wanted || await page.locator('#cpu .functions .fn button').first().textContent();
   await page.fill('#flame-search', fn);
   assert.match(await page.locator('#cpu .info').innerText(), /function.*of CPU/);
   await page.fill('#flame-search', 'no such function');
@@ -304,10 +325,10 @@ async function capacity(page) {
   const c = await page.evaluate(() => window.Taillight.state.end.document.capacity);
   if (!c) return 'no search';
   assert.equal(await page.locator('#capacity .trials tbody tr').count(), c.trials.length, 'a row for each trial');
-  const text = await page.locator('#capacity').innerText();
+  const text = plain(await page.locator('#capacity').innerText());
   assert.ok(text.includes(c.objective), 'the objective');
-  for (const s of c.laws?.silent || []) assert.ok(text.includes(s), `why a law is silent: ${s}`);
-  for (const f of c.saturated || []) assert.ok(text.includes(f.title), `what was used up: ${f.title}`);
+  for (const s of c.laws?.silent || []) assert.ok(text.includes(plain(s)), `why a law is silent: ${s}`);
+  for (const f of c.saturated || []) assert.ok(text.includes(plain(f.title)), `what was used up: ${f.title}`);
   return `${c.trials.length} trials of a search`;
 }
 
@@ -317,6 +338,7 @@ async function compared(page) {
   for (const s of await page.locator('main > section').all()) assert.ok((await s.innerText()).trim().length > 30, `section ${await s.getAttribute('id')} says nothing`);
   const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(over <= 0, `the page is ${over} px wider than its window`);
+  await set(page, 'main');
   assert.equal(await page.evaluate(() => typeof window.injected), 'undefined');
   assert.ok(!/\[object|undefined|NaN/.test(await page.locator('main').innerText()), 'a value that is no text');
   if (c.test) {
@@ -369,10 +391,40 @@ async function heat(page) {
   return way;
 }
 
+/** What is looked up and not read stands folded and says what is inside; a link to it, and Enter, open it. */
+async function folded(page) {
+  const folds = page.locator('main > section > details.fold');
+  for (const text of await folds.locator(':scope > summary').allInnerTexts()) assert.match(text, /\S+\s\S+/, 'a fold that does not say what is inside');
+  for (const id of ['rules', 'environment', 'files']) {
+    if (id === 'files' && await page.locator('#files .empty').count()) continue; // none lay beside the page
+    const fold = page.locator(`#${id} > details.fold`), link = page.locator(`nav a[href="#${id}"]`);
+    assert.equal(await fold.count(), 1, `${id} is not folded`);
+    assert.match(await fold.locator(':scope > summary').innerText(), /\d/, `${id}: how much is inside`);
+    assert.equal(await fold.getAttribute('open'), null, `${id} stands open`);
+    const there = page.evaluate(() => new Promise((done) => { addEventListener('hashchange', () => setTimeout(done, 0), { once: true }); }));
+    await link.focus();
+    await page.keyboard.press('Enter');
+    await there; // or what an address opens would come after what Enter folds
+    assert.equal(await fold.getAttribute('open'), '', `a link to ${id} does not open it`);
+    await fold.locator(':scope > summary').focus();
+    await page.keyboard.press('Enter');
+    assert.equal(await fold.getAttribute('open'), null, `Enter does not fold ${id}`);
+  }
+  const first = page.locator('#rules tbody a').first();
+  if (await first.count()) {
+    const finding = page.locator(await first.getAttribute('href'));
+    await page.evaluate((hash) => { location.hash = hash; }, await first.getAttribute('href'));
+    await eventually(async () => assert.ok(await finding.isVisible(), 'an address inside a fold does not open it'));
+  }
+  await page.evaluate(() => { history.replaceState(null, '', location.pathname); scrollTo(0, 0); });
+  return `${await folds.count()} parts folded`;
+}
+
 /** A head that can be pressed sorts its table, both ways; a table of one row has none. */
 async function sorted(page) {
   const head = page.locator('#latency thead th.n:has(.sort)').last(); // max
   if (await head.count() === 0) return 'nothing to sort';
+  await page.locator('#latency details.fold').evaluateAll((all) => all.forEach((d) => { d.open = true; }));
   const all = await page.evaluate(() => { const d = window.Taillight.state.end.document; return (d.steps.length > 1 ? d.steps : d.phases).map((s) => [s.latency.response.n ? s.latency.response.max : null, s.name]); });
   const names = () => head.locator('xpath=ancestor::table').locator('tbody th').allInnerTexts();
   for (const [way, sign] of [['descending', -1], ['ascending', 1]]) {
@@ -462,14 +514,59 @@ async function throughput(page, seconds, d) {
   return 'throughput';
 }
 
+/** Every chart can be had as a picture: twice the size of its plot, on the ground of the theme, with letters above and below. */
+async function pictured(page) {
+  const charts = page.locator('figure.chart'), all = await charts.count(), graphs = await page.locator('.flame').count();
+  assert.equal(await charts.locator('.downloads .csv + .png').count(), all, 'a chart without a picture beside its figures');
+  assert.equal(await page.locator('.pick .png').count(), graphs, 'a flame graph without a picture');
+  const wanted = [...(all ? [0, all - 1] : []).map((n) => [charts.nth(n), charts.nth(n).locator('.png')]), ...(graphs ? [[page.locator('.flame').first(), page.locator('.pick .png').first()]] : [])];
+  for (const [chart, button] of wanted) {
+    await chart.locator('details.figures').evaluateAll((list) => list.forEach((d) => { d.open = true; }));
+    const [got] = await Promise.all([page.waitForEvent('download'), button.click()]);
+    await chart.locator('details.figures').evaluateAll((list) => list.forEach((d) => { d.open = false; }));
+    assert.match(got.suggestedFilename(), /^[A-Za-z0-9.-]+\.png$/);
+    const bytes = await readFile(await got.path());
+    if (pictures) await copyFile(await got.path(), path.join(pictures, `${name}-${page.viewportSize().width}-${got.suggestedFilename()}`));
+    const seen = await page.evaluate(async (base64) => {
+      const image = await createImageBitmap(new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type: 'image/png' }));
+      const c = document.createElement('canvas');
+      Object.assign(c, { width: image.width, height: image.height });
+      const ctx = c.getContext('2d', { willReadFrequently: true });
+      ctx.drawImage(image, 0, 0);
+      const colours = (top, bottom) => { const d = new Uint32Array(ctx.getImageData(0, top, c.width, bottom - top).data.buffer); return new Set(d).size; };
+      ctx.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--card');
+      const ground = [...ctx.getImageData(1, 1, 1, 1).data];
+      ctx.fillRect(1, 1, 1, 1);
+      return { width: c.width, height: c.height, ground, card: [...ctx.getImageData(1, 1, 1, 1).data], head: colours(32, 72), drawn: colours(72, c.height - 72), foot: colours(c.height - 72, c.height - 32) };
+    }, bytes.toString('base64'));
+    const plot = await chart.locator('canvas').first().evaluate((e) => { const b = e.getBoundingClientRect(); return [b.width, b.height]; });
+    assert.equal(seen.width, Math.round(2 * (Math.round(plot[0]) + 32)), `the picture ${got.suggestedFilename()} is not of twice the size`);
+    assert.ok(seen.height >= 2 * (plot[1] + 72), 'there is no room for title and run');
+    assert.deepEqual(seen.ground, seen.card, 'the picture is not in the theme of the page');
+    for (const part of ['head', 'drawn', 'foot']) assert.ok(seen[part] > 8, `the ${part} of the picture is empty`);
+  }
+  return `${all + graphs} charts to be had as pictures`;
+}
+
 /** Paper has the width of A4 within its margins, is light, and unfolds what findings hide. */
 async function printed(page, view) {
-  const folded = () => page.locator('.finding details:not([open])').count();
+  const folded = () => page.locator('.finding details:not([open]), details.fold:not([open])').count();
   const before = [await folded(), await page.evaluate(() => document.documentElement.dataset.mode)];
+  // A browser that prints gives charts no time to see the width of the sheet.
+  const drawn = await page.evaluate(async () => {
+    window.dispatchEvent(new Event('beforeprint'));
+    await Promise.resolve();
+    const widths = [...document.querySelectorAll('.chart .plot canvas')].map((c) => Math.round(c.width / devicePixelRatio));
+    window.dispatchEvent(new Event('afterprint'));
+    return widths;
+  });
+  assert.ok(drawn.every((w) => w === 677 || w === 322), `charts are not drawn for paper: ${drawn}`);
   await page.setViewportSize({ width: 703, height: 1000 });
   await page.emulateMedia({ media: 'print' });
   await page.evaluate(() => window.dispatchEvent(new Event('beforeprint')));
   assert.deepEqual([await folded(), await page.evaluate(() => document.documentElement.dataset.mode)], [0, 'light'], 'on paper');
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(wide <= 703, `${wide} px on paper of 703: a browser makes all letters smaller to fit`);
   assert.ok(await page.evaluate(() => [...document.querySelectorAll('.chart canvas')].every((c) => c.getBoundingClientRect().right <= innerWidth + 1)), 'paper cuts a chart off');
   const beyond = await page.evaluate(() => [...document.querySelectorAll('#latency table')].map((t) => Math.round(t.getBoundingClientRect().right - innerWidth)).filter((over) => over > 1));
   assert.deepEqual(beyond, [], 'paper cuts a table of latency off, px');
@@ -494,8 +591,9 @@ await withBrowser(async (context) => {
       said.push(`drawn after ${took} ms`);
       comparison = await page.evaluate(() => Boolean(window.Taillight.state.end.compared));
       if (comparison) {
-        said.push(await compared(page));
+        said.push(await compared(page), await pictured(page));
         await shoot(page, view, '', { fullPage: true });
+        await printed(page, view);
         return;
       }
       said.push(await pace(page));
@@ -506,10 +604,11 @@ await withBrowser(async (context) => {
       await shoot(page, view, '-top', {});
       await accessible(page);
       if (view.width > 2000) return;
+      said.push(await folded(page));
       said.push(await capacity(page), await slow(page), await evidence(page), await places(page));
       await page.mouse.move(0, 0);
       said.push(await flame(page), await difference(page), await slowCPU(page), await heat(page));
-      said.push(await sorted(page), await exported(page), await overTime(page));
+      said.push(await sorted(page), await exported(page), await overTime(page), await pictured(page));
       await printed(page, view); // last: it lays the page out anew, twice
     });
     assert.deepEqual(faults, [], `${view.width} px, ${view.scheme}`);

@@ -102,6 +102,12 @@ async function middle(page) {
   const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(over <= 0, `the page is ${over} px wider than its window`);
   assert.equal(await page.locator('form.controls').count(), 0, 'controls that nobody allowed');
+  const { list, t, at } = await page.evaluate(() => { const { standing, seconds } = window.Taillight.state; return { ...standing, at: seconds[seconds.length - 1].t }; });
+  const rows = await page.locator('#verdict .thresholds tbody tr').allInnerTexts();
+  assert.ok(list.length > 0 && t >= at, 'the thresholds do not keep up with the seconds');
+  assert.equal(rows.length, list.length, 'a row for each threshold');
+  list.forEach((h, i) => assert.match(rows[i], h.ok ? /\bholds\b/ : h.no_data ? /no data yet/ : /does not hold/, h.text));
+  assert.ok(list.some((h) => !h.no_data && h.n > 0), 'no threshold has a value');
 }
 
 /** The report in place of what was there, and every second of the load in it once, as it was told. */
@@ -118,6 +124,7 @@ async function ended(page, dir, told) {
   }
   assert.equal(end.document.verdict, stored.verdict);
   assert.equal(stored.verdict, 'aborted');
+  assert.deepEqual((await page.locator('#verdict .thresholds .mark').allInnerTexts()).map((w) => w.trim()), stored.thresholds.map((h) => (h.ok ? 'held' : h.no_data ? 'no data' : 'broken')), 'the final thresholds');
   await eventually(async () => assert.equal(await page.locator('.chip').first().innerText(), 'Aborted'));
   assert.ok((await page.locator('#rules').innerText()).length > 100, 'the rules');
   return stored.totals;

@@ -20,6 +20,7 @@ interface Basics {
   quantity(value: number, unit: string): string;
   wall(iso: string): string;
   list(words: string[]): string;
+  prose(text: string | null | undefined): Child[];
   plural(n: number, one: string, many?: string): string;
   onRepaint(f: () => void): void;
   repaint(): void;
@@ -31,6 +32,8 @@ interface Basics {
   // charts
   table(head: Child[], rows: Row[], o?: { numbers?: number; words?: number; caption?: string; class?: string }): HTMLTableElement;
   wide(label: string, table: Node): HTMLElement;
+  fold(summary: Child, ...children: Child[]): HTMLDetailsElement;
+  rows(label: string, what: string, n: number, table: Node): HTMLElement;
   empty(why: string, ...how: Child[]): HTMLElement;
   drop(holder: HTMLElement): void;
 }

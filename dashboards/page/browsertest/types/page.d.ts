@@ -90,6 +90,15 @@ interface ChartOptions {
 }
 interface Chart { o: ChartOptions; plot: any; figure: HTMLElement; buttons: HTMLElement[]; words: (o: ChartOptions) => void; at?: HTMLElement; table?: { element: HTMLElement; refresh: () => void } }
 
+/** What a picture shows: a canvas at its scale, and what stands around it. */
+interface Drawing { title: string; note?: string; lines: Line[]; keys: Iterable<Element>; canvas: HTMLCanvasElement }
+
+/** A threshold as it stands, of run.json. */
+interface Threshold { text: string; metric: string; ok: boolean; no_data?: boolean; never?: boolean; observed: number; share?: number; n: number; at?: number; windows?: number; abort?: boolean }
+
+/** How the thresholds stand while the run goes on, t seconds after its start. */
+interface Standing { type: 'thresholds'; t: number; list: Threshold[]; cut?: number }
+
 /** A cell of the heat map. */
 interface Cell { from: number; to: number; lo: number; hi: number; n: number; text: string; name?: string }
 
@@ -108,13 +117,14 @@ type Section = (section: HTMLElement) => void;
 /** How the page stands to a run that goes on. */
 type Connection = 'connecting' | 'live' | 'lost' | 'gone';
 /** What the events so far add up to: stage, after and failed are of a run that goes on. */
-interface State { config: Config | null; seconds: Second[]; end: End | null; stage: string; after: boolean; failed: string }
+interface State { config: Config | null; seconds: Second[]; standing: Standing | null; end: End | null; stage: string; after: boolean; failed: string }
 interface Following { changed: () => void; lost: () => void; back: () => void; gone: () => void; ended: (err: Error | null) => void }
 
 interface Taillight extends Basics {
   // the way through the page
   motion(): ScrollBehavior;
   go(e: Element): void;
+  unfold(e: Element): void;
   // feed
   state: State;
   apply(event: any): void;
@@ -131,6 +141,11 @@ interface Taillight extends Basics {
   span(): [number, number];
   logTicks(u: any): number[];
   pairs(rows: Child[][]): HTMLElement;
+  // files and pictures
+  save(blob: Blob, title: string, ending: string): void;
+  pictureButton(make: () => Drawing | Promise<Drawing>): HTMLElement;
+  pictureOf(chart: Chart, options: (chart: any, holder: any) => any): Promise<Drawing>;
+  blank(width: number, height: number): HTMLCanvasElement;
   // components and references
   component(id: string): Component;
   breakdown(x: Exchange): Shares;
@@ -142,7 +157,6 @@ interface Taillight extends Basics {
   flash(e: HTMLElement): void;
   reference(ref: string | undefined, e?: Evidence | null, finding?: Finding): Way | null;
   functionIn(text: string): string;
-  reveal(id: string): void;
   // a run that goes on; the scripts of a report do not follow
   live(frame: () => Map<string, HTMLElement>, report: (stay?: boolean) => void): void;
   follow(url: string, on: Following): void;
@@ -181,6 +195,7 @@ interface Taillight extends Basics {
   heatCells(u: any, edge: (bin: number) => number, most: number): void;
   findings(d: any): HTMLElement;
   told(f: Finding): Child;
+  thresholdTable(list: Threshold[], words: [string, string, string], ender?: Threshold | null): HTMLElement;
   bracket(c: Capacity): string;
   times95(r: any): string;
   thin(n: number, q: number): boolean;
