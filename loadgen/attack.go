@@ -298,8 +298,7 @@ type worker struct {
 	// What the recorder reads of an exchange in flight stays as it is in
 	// begun, while done is filled in. They are used again for the next one.
 	begun, done Exchange
-	over        time.Duration // when the generator had done with the last one
-	inFlight    bool          // begun is; guarded by stripe.mu
+	inFlight    bool // begun is; guarded by stripe.mu
 }
 
 func (a *attack) newWorker() *worker {
@@ -338,8 +337,9 @@ func (a *attack) exchange(w *worker, t task) (counted bool) {
 	x := &w.done
 	*x = w.begun
 	it.client.Do(r, x)
-	w.over = a.now()
-	x.Done = cmp.Or(x.Done, w.over)
+	if x.Done == 0 {
+		x.Done = a.now()
+	}
 	x.Timings.Blocked = 0
 	x.Timings.Blocked = x.Service() - x.Timings.Sum()
 	return a.rec.finish(w)
@@ -352,7 +352,7 @@ func (a *attack) after(w *worker, t task, counted bool) task {
 	defer a.mu.Unlock()
 	a.inFlight--
 	if counted {
-		a.follow(t.iteration, &w.done, w.over)
+		a.follow(t.iteration, &w.done)
 	}
 	if next, _ := a.take(); next.iteration != nil {
 		return next

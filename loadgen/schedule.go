@@ -381,12 +381,12 @@ func (a *attack) start(it *iteration, g *group, journey int, due time.Duration) 
 }
 
 // follow schedules what comes after an exchange: the next step, or the end of
-// the iteration and its user's next turn, as of when the exchange was over for
-// the generator. a.mu is held.
-func (a *attack) follow(it *iteration, x *Exchange, over time.Duration) {
+// the iteration and its user's next turn. A user goes on when its answer is
+// there: what the generator takes to notice is its lag. a.mu is held.
+func (a *attack) follow(it *iteration, x *Exchange) {
 	steps := a.plan.Journeys[it.journey].Steps
 	if x.OK() && it.step+1 < len(steps) {
-		due := over
+		due := x.Done
 		if th := steps[it.step].Think; th != nil {
 			due += th.Draw(mix(a.plan.Seed^it.number), uint64(it.step))
 		}
@@ -410,7 +410,7 @@ func (a *attack) follow(it *iteration, x *Exchange, over time.Duration) {
 		a.spare = append(a.spare, it)
 		return
 	}
-	a.nextTurn(it, over)
+	a.nextTurn(it, x.Done)
 }
 
 // nextTurn schedules the turn of a user after its pause.
