@@ -337,9 +337,7 @@ func (a *attack) exchange(w *worker, t task) (counted bool) {
 	x := &w.done
 	*x = w.begun
 	it.client.Do(r, x)
-	if x.Done == 0 {
-		x.Done = a.now()
-	}
+	x.finish(a.now())
 	x.Timings.Blocked = 0
 	x.Timings.Blocked = x.Service() - x.Timings.Sum()
 	return a.rec.finish(w)

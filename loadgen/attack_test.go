@@ -89,3 +89,58 @@ func TestOmissionFollowsTheFormula(t *testing.T) {
 		})
 	}
 }
+
+// A client that knows when the answer was there is heard: a user's next request
+// is due from then on, and what the client took to return is its lag.
+func TestUsersGoOnWhenTheirAnswerIsThere(t *testing.T) {
+	const served, read = 20 * time.Millisecond, 3 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		p := closed("http://127.0.0.1:1", 1, time.Second, loadgen.Think{})
+		var o loadgen.Options
+		o.Timer = loadgen.RuntimeTimer
+		o.NewClient = serving(func(x *loadgen.Exchange) {
+			time.Sleep(served)
+			x.Done, x.Timings.Wait = x.Sent+served, served
+			time.Sleep(read)
+		})
+		exchanges := kept(&o)
+		attack(t, p, o)
+		all := exchanges()
+		for i := range all {
+			x := &all[i]
+			if x.Service() != served || x.Timings.Sum() != served {
+				t.Errorf("exchange %d took %s, %+v", x.N, x.Service(), x.Timings)
+			}
+			if i > 0 && (x.Intended != all[i-1].Done || x.Lag() != read || x.Response() != read+served) {
+				t.Errorf("exchange %d was due %s after the answer before it, and sent %s later", x.N, x.Intended-all[i-1].Done, x.Lag())
+			}
+		}
+		if len(all) < 40 {
+			t.Errorf("%d exchanges", len(all))
+		}
+	})
+}
+
+// What a client says of an answer that was there before it was asked for, or is
+// still to come, is not believed.
+func TestAnswersAreThereWithinTheirExchange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := open(100, time.Second)
+		var o loadgen.Options
+		o.Timer = loadgen.RuntimeTimer
+		o.NewClient = serving(func(x *loadgen.Exchange) {
+			time.Sleep(time.Millisecond)
+			x.Done = x.Sent + time.Hour
+			if x.Iteration%2 == 0 {
+				x.Done = x.Sent - time.Hour
+			}
+		})
+		exchanges := kept(&o)
+		attack(t, p, o)
+		for _, x := range exchanges() {
+			if want := time.Millisecond * time.Duration(x.Iteration%2); x.Service() != want || x.Timings.Sum() != want {
+				t.Errorf("exchange %d took %s: %+v", x.N, x.Service(), x.Timings)
+			}
+		}
+	})
+}

@@ -8,7 +8,7 @@
 // Every request has three times: Intended, when the plan has it start; Sent,
 // when the generator began it; Done, when the answer was there: on Linux, over
 // HTTP/1.1 without TLS, by the kernel's clock, so that a generator that is slow
-// to wake up and read adds nothing. Response = Done - Intended is what a user
+// to wake up and read adds nothing. A user's next request is due from then on. Response = Done - Intended is what a user
 // feels and the default everywhere; Service = Done - Sent is what the target
 // took; Lag = Sent - Intended is how late the generator was, and says whether
 // the measurement can be trusted (Result.Check). A request that fell due and

@@ -42,6 +42,15 @@ func (x *Exchange) Service() time.Duration { return x.Done - x.Sent }
 // Lag is Sent - Intended: how late the generator was.
 func (x *Exchange) Lag() time.Duration { return x.Sent - x.Intended }
 
+// finish sets Done to when the client says that the answer was there, and to now
+// where it does not; it was not before the request was sent, nor after now.
+func (x *Exchange) finish(now time.Duration) {
+	if x.Done == 0 {
+		x.Done = now
+	}
+	x.Done = min(max(x.Done, x.Sent), now)
+}
+
 // OK reports whether the answer came and was as expected.
 func (x *Exchange) OK() bool { return x.Error == "" }
 

@@ -128,8 +128,9 @@ func lagsOf(log []noted, rate int, skip float64) ([]float64, error) {
 	return lags, nil
 }
 
-// wholeBunches is a multiple of how many requests leave together where they do,
-// at most 25 or so. Two arrivals that are not so many apart lie at different
+// wholeBunches is a multiple of how many requests leave together at the rates
+// that are compared here, with any of 1 to 6, 8, 10, 12, 15, 20, 24 and 25. Two
+// arrivals that are not so many apart lie at different
 // places in their bunches, which would pass for another rate.
 const wholeBunches = 600
 

@@ -37,10 +37,13 @@ type link struct {
 	over            bool          // it had ended before anything was written
 	peeked          [1]byte
 
-	came    time.Duration // when what was read last was there
-	part    unix.Iovec
-	message unix.Msghdr
-	control [64]byte // the kernel's stamp, with room to spare
+	came      time.Duration // when what was read last was there
+	lingering func(fd uintptr)
+	part      unix.Iovec
+	message   unix.Msghdr
+	control   [64]byte // the kernel's stamp, with room to spare
+	info      unix.TCPInfo
+	disorder  uint32 // segments that came out of order, when last looked
 }
 
 // linkOf returns conn with fast reads and writes, or conn itself where there
@@ -56,6 +59,7 @@ func linkOf(conn net.Conn, now func() time.Duration) net.Conn {
 	}
 	l := &link{TCPConn: tcp, raw: raw, now: now}
 	l.reading, l.asking = l.tryRead, l.tryAsk
+	l.lingering = func(fd uintptr) { l.tryRead(fd) }
 	l.message.Iov, l.message.Control = &l.part, &l.control[0]
 	l.message.SetIovlen(1)
 	// Where the kernel does not stamp what comes, it came when it was read.
@@ -104,6 +108,9 @@ func (l *link) Read(p []byte) (int, error) {
 	}
 	l.in, l.n, l.errno = p, 0, 0
 	err := l.wait(l.reading)
+	if errors.Is(err, os.ErrDeadlineExceeded) && l.inTime() {
+		err = nil
+	}
 	l.in = nil
 	switch {
 	case err != nil:
@@ -116,12 +123,23 @@ func (l *link) Read(p []byte) (int, error) {
 	return l.n, nil
 }
 
+// inTime reads what was there before the deadline all the same: only the
+// generator is late with it.
+func (l *link) inTime() bool {
+	if l.raw.Control(l.lingering) != nil || l.n == 0 {
+		return false
+	}
+	return l.came <= l.wanted
+}
+
 // Write implements net.Conn.
 func (l *link) Write(p []byte) (int, error) {
 	if err := l.moveDeadline(); err != nil {
 		return 0, err
 	}
-	return l.TCPConn.Write(p)
+	n, err := l.TCPConn.Write(p)
+	l.asked = l.now()
+	return n, err
 }
 
 // ask writes p and waits until there is something to read, be it an error,
@@ -160,15 +178,26 @@ func (l *link) tryRead(fd uintptr) bool {
 	if l.errno == syscall.EAGAIN {
 		return false
 	}
-	l.came = l.arrival()
+	l.came = l.arrival(fd)
 	return true
 }
 
+const (
+	// unsure is how much sooner than it was read something may have come without
+	// a second look: what segments out of order can add to it is no more.
+	unsure = 250 * time.Microsecond
+	// preempted is how much sooner than the request was written an answer to it
+	// can seem to have come: the thread may lose its turn before it looks at the
+	// clock.
+	preempted = time.Millisecond
+)
+
 // arrival returns when what has just been read was there: as long ago as the
 // kernel's stamp says, which does not know how long the generator took to wake
-// up and read. The stamp is on a clock that may be set, so it counts only
-// within what is possible: not before what was read before, and not after now.
-func (l *link) arrival() time.Duration {
+// up and read. Where that stamp can be wrong, it came now. It is that of the
+// last segment in order, so that of an earlier one where a lost one came after
+// it; and it is of a clock that may be set.
+func (l *link) arrival(fd uintptr) time.Duration {
 	const size = 16 // two 64-bit numbers, on every architecture
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&l.control))
 	if l.n == 0 || int(l.message.Controllen) < unix.CmsgLen(size) || h.Level != unix.SOL_SOCKET || h.Type != unix.SO_TIMESTAMPNS_NEW {
@@ -179,7 +208,21 @@ func (l *link) arrival() time.Duration {
 	// the arrival later, never earlier.
 	ago := time.Duration(time.Now().UnixNano() - (at[0]*1e9 + at[1]))
 	now := l.now()
-	return min(max(now-ago, l.came), now)
+	came := now - ago
+	if ago < 0 || came < l.asked-preempted || ago > unsure && l.disordered(fd) {
+		return now
+	}
+	return max(came, l.came)
+}
+
+// disordered reports whether segments came out of order since the last look.
+func (l *link) disordered(fd uintptr) bool {
+	size := uint32(unsafe.Sizeof(l.info))
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&l.info)), uintptr(unsafe.Pointer(&size)), 0)
+	was := l.disorder
+	l.disorder = l.info.Rcv_ooopack
+	// Linux before 5.4 does not count them.
+	return errno != 0 || uintptr(size) < unsafe.Offsetof(l.info.Rcv_ooopack)+unsafe.Sizeof(l.disorder) || l.disorder != was
 }
 
 func (l *link) tryAsk(fd uintptr) bool {

@@ -15,6 +15,7 @@ type peerLoad struct {
 	TLS, HTTP2  bool
 	Requests    int64         // of Taillight's own jobs: when to end, 0 after their time
 	Think       time.Duration // the same: between a user's requests
+	Timeout     time.Duration // the same: of a request; 0 is the plan's own
 }
 
 // peerJob is a load against one server, as a generator's process gets it.

@@ -54,6 +54,7 @@ func (j *peerJob) plan() loadgen.Plan {
 	if j.Rate > 0 {
 		p.Phases[0].Load = loadgen.Load{Rate: loadgen.Constant(float64(j.Rate))}
 	}
+	p.Timeout = j.Timeout
 	p.Transport.HTTP2 = j.HTTP2
 	p.Transport.TLS.Insecure = j.TLS
 	return p

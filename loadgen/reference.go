@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -31,7 +30,7 @@ func Reference(ctx context.Context, plan Plan, opts Options, n int) (mean time.D
 			x := Exchange{Step: r.step, Sent: a.now()}
 			r.ids.identify(&x, 0)
 			client.Do(r, &x)
-			x.Done = cmp.Or(x.Done, a.now())
+			x.finish(a.now())
 			if !x.OK() {
 				return 0, 0, nil
 			}

@@ -13,8 +13,9 @@ import (
 
 // A Client carries out exchanges one at a time, as one browser would on one
 // connection. Do fills in the Status, Error, Detail, byte counts, Reused,
-// Timings, TCP and ServerDur of x, and Done where that was before it returns;
-// what it leaves of the time between Sent and Done is counted as blocked. Close may be called at any time, also while Do
+// Timings, TCP and ServerDur of x, and Done where the answer was there before Do
+// returns; what it leaves of the time between Sent and Done is counted as
+// blocked. Close may be called at any time, also while Do
 // runs, which then returns soon.
 type Client interface {
 	Do(r *Request, x *Exchange)

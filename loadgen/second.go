@@ -87,7 +87,7 @@ type Second struct {
 	Series     []Series      // steps with any activity
 	Iterations Iterations    // in this second; InFlightAtEnd is the state at End
 	Kept       []Exchange    // kept of this second
-	Spent      Spent         // of the answers that came in it, all steps together
+	Spent      Spent         // of the answers that were counted in it, all steps together
 	Changes    []Change      // of the load, that took effect in it, or at the end of the one before
 	Self       SelfSample
 }

@@ -79,6 +79,7 @@ func truthFigures() []string {
 type measuredExchange struct {
 	Parent            string
 	Service, Response int64 // nanoseconds
+	Failed            string
 }
 
 // truthAsPeer returns every exchange of the job.
@@ -88,7 +89,7 @@ func truthAsPeer(t *testing.T, job *peerJob) []measuredExchange {
 	attack(t, job.plan(), loadgen.Options{OnSecond: func(s loadgen.Second) {
 		for i := range s.Kept {
 			x := &s.Kept[i]
-			all = append(all, measuredExchange{parentOf(x), int64(x.Service()), int64(x.Response())})
+			all = append(all, measuredExchange{parentOf(x), int64(x.Service()), int64(x.Response()), x.Detail})
 		}
 	}})
 	return all
@@ -127,7 +128,7 @@ func bareAsPeer(t *testing.T, job *peerJob) []measuredExchange {
 					return
 				}
 				took := int64(time.Since(sent))
-				all[n] = measuredExchange{parent, took, took}
+				all[n] = measuredExchange{Parent: parent, Service: took, Response: took}
 			}
 		})
 	}

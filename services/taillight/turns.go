@@ -23,8 +23,8 @@ const (
 	// what a client waits before it asks again.
 	turnKept = 10 * time.Second
 	// A reader pays for a comparison with twice the time that it took, and may be
-	// in debt for so long: at a stretch he compares for half of that, in the long
-	// run for half of the time.
+	// in debt for so long: at a stretch he compares for that time, in the long run
+	// for half of it.
 	comparePrice = 2
 	compareDebt  = time.Minute
 	// compareAgain is when to ask again while something is compared, which takes

@@ -49,7 +49,9 @@ func cappedByUsers(f *facts) ([]signal.Finding, string) {
 	case length < fewestCycles*cycle:
 		return nil, fmt.Sprintf("phase %s is too short: %s for turns of %s, %d turns needed",
 			name, seconds(length), seconds(cycle), fewestCycles)
-	case rate < nearBound*bound:
+	// What the generator takes to go on is in every turn, too, and no limit of
+	// the target's.
+	case rate < nearBound*users/(cycle+f.meanLag(phase)):
 		why := fmt.Sprintf("in phase %s %s came where %s users with a think time of %s and a solo service time of %s would allow %s: users and think time were not the limit",
 			name, perSecond(rate), digits(users, 6), seconds(think.mean), seconds(solo.mean), perSecond(bound))
 		if slices.ContainsFunc(graded(f.Validity, loadgen.Invalid), func(v loadgen.Validity) bool { return v.Phase == name }) {

@@ -85,6 +85,17 @@ func (f *facts) phaseCounts(phase int) loadgen.Counts {
 	return c
 }
 
+// meanLag returns how late requests of a phase were sent, in seconds.
+func (f *facts) meanLag(phase int) float64 {
+	var all loadgen.Distribution
+	for i := range f.result.Series {
+		if f.result.Series[i].Phase == phase {
+			all.Merge(f.result.Series[i].Lag)
+		}
+	}
+	return all.Mean().Seconds()
+}
+
 // secondCounts returns the counts of a second over its steps.
 func secondCounts(s *loadgen.Second) loadgen.Counts {
 	var c loadgen.Counts

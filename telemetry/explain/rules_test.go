@@ -150,6 +150,8 @@ func closedCases() []ruleCase {
 				in.Exchanges[i].Kept = loadgen.KeptUniform
 			}
 		})},
+		{"F4", "the generator's lag in each turn", true, with(stressTest.run, slowerTurns(60*time.Millisecond))},
+		{"F4", "slower turns without lag", false, with(stressTest.run, slowerTurns(0))},
 		{"F4", "no reference", false, with(spikeTest.run, noReference)},
 		{"F4", "only a ramp", false, with(stressTest.run, func(in *explain.Input) { in.Result.Plan.Phases[1].Users = &loadgen.Ramp{To: 50} })},
 		{"F4", "a rate", false, with(stressTest.run, func(in *explain.Input) {
@@ -432,5 +434,17 @@ func connectionCases() []ruleCase {
 				}
 			})},
 		{"F23", "nothing sent", false, empty},
+	}
+}
+
+// slowerTurns leaves four fifths of the answers, and gives every request a lag.
+func slowerTurns(lag time.Duration) func(*explain.Input) {
+	return func(in *explain.Input) {
+		for i := range in.Result.Series {
+			s := &in.Result.Series[i]
+			s.Completed = s.Completed * 4 / 5
+			s.Lag = loadgen.Distribution{}
+			s.Lag.Record(lag)
+		}
 	}
 }
