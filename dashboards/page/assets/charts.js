@@ -318,7 +318,11 @@
   function download(o) {
     const quoted = (v) => (/[",\n]/.test(v) || /^[=+@-]/.test(v) ? '"' + (/^[=+@-]/.test(v) ? "'" : '') + v.replace(/"/g, '""') + '"' : v);
     const lines = [[o.xHead || (o.time === false ? 'x' : 'seconds since the start'), ...o.lines.map((l) => l.label)].map(quoted).join(',')];
-    o.x.forEach((x, i) => lines.push([x, ...o.lines.map((l) => { const v = (l.shown || l.data)[i]; return v === null || v === undefined ? '' : v; })].join(',')));
+    const cell = (l, i) => {
+      const shown = (l.shown || l.data)[i], v = l.raw && shown ? l.raw(shown) : shown;
+      return v === null || v === undefined ? '' : typeof v === 'string' ? quoted(v) : v;
+    };
+    o.x.forEach((x, i) => lines.push([x, ...o.lines.map((l) => cell(l, i))].join(',')));
     T.save(new Blob([lines.join('\n') + '\n'], { type: 'text/csv' }), o.title, '.csv');
   }
 

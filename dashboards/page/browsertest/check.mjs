@@ -461,6 +461,12 @@ async function fileOf(page, chart) {
   return { head, rows: rows.map((l) => l.split(',').map((v) => (v === '' ? null : Number(v)))) };
 }
 
+/** A chart's file has figures and words alone. */
+async function exportable(page, chart) {
+  const [got] = await Promise.all([page.waitForEvent('download'), chart.locator('.csv').dispatchEvent('click')]);
+  assert.doesNotMatch(await readFile(await got.path(), 'utf8'), /\[object|undefined|NaN/, got.suggestedFilename());
+}
+
 const close = (a, b, what) => assert.ok(Math.abs(a - b) <= 0.002 * Math.abs(b) + 1e-9, `${what}: ${a}, not ${b}`);
 
 /** Charts of bytes, of where the time went and of each step say what the seconds hold; what cannot be drawn says why. */
@@ -514,9 +520,11 @@ async function throughput(page, seconds, d) {
   return 'throughput';
 }
 
-/** Every chart can be had as a picture: twice the size of its plot, on the ground of the theme, with letters above and below. */
+/** Every chart can be had as a file of its figures, and as a picture: twice the size of its plot, on the ground of the theme, with letters above and below. */
 async function pictured(page) {
-  const charts = page.locator('figure.chart'), all = await charts.count(), graphs = await page.locator('.flame').count();
+  const charts = page.locator('figure.chart'), all = await charts.count();
+  for (let n = 0; n < all; n++) await exportable(page, charts.nth(n));
+  const graphs = await page.locator('.flame').count();
   assert.equal(await charts.locator('.downloads .csv + .png').count(), all, 'a chart without a picture beside its figures');
   assert.equal(await page.locator('.pick .png').count(), graphs, 'a flame graph without a picture');
   const wanted = [...(all ? [0, all - 1] : []).map((n) => [charts.nth(n), charts.nth(n).locator('.png')]), ...(graphs ? [[page.locator('.flame').first(), page.locator('.pick .png').first()]] : [])];
