@@ -59,7 +59,7 @@
     const width = d.canvas.width / SCALE + 2 * EDGE, c = T.state.config;
     const head = [{ text: d.title, font: T.font(1), weight: '650 ', color: '--ink' }, { text: d.note || '', color: '--muted' }].filter((i) => i.text);
     const legend = d.lines.map((l) => ({ text: l.label, more: l.total || '', color: '--soft', paint: stroke(l) }));
-    const foot = [{ text: ['Taillight', c && c.name, c && c.id, c && T.wall(c.started)].filter((t) => t && t !== '–').join(' · '), color: '--muted' }];
+    const foot = [{ text: ['Taillight', ...(c ? [c.name, c.id, T.wall(c.started)] : sides())].filter((t) => t && t !== '–').join(' · '), color: '--muted' }];
     const measure = el('canvas').getContext('2d');
     const rows = (items) => flow(measure, items, width - 2 * EDGE);
     const above = [head, legend].flatMap(rows), below = [...d.keys].flatMap((k) => rows(keyed(k))).concat(rows(foot));
@@ -73,6 +73,12 @@
     ctx.drawImage(d.canvas, EDGE, top, d.canvas.width / SCALE, d.canvas.height / SCALE);
     write(ctx, below, top + d.canvas.height / SCALE + 6);
     return out;
+  }
+
+  /** Of a page without a run of its own: what it compares. */
+  function sides() {
+    const { test, runs } = T.state.end.compared;
+    return test ? [test.id] : [runs.a.id && runs.a.id + ' against ' + runs.b.id];
   }
 
   const MARK = 20, GAP = 18; // pixels of a mark with its room, and between two entries

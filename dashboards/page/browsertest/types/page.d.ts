@@ -202,6 +202,7 @@ interface Taillight extends Basics {
   thin(n: number, q: number): boolean;
   bad(n: number): Child;
   columnWidth(): string;
+  pointWidth(): string;
   timings: string[];
   partsOf(x: Exchange): Shares;
   exchangesIn(cell: Cell): Exchange[];
