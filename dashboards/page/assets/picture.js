@@ -56,10 +56,10 @@
 
   /** A drawing with what tells of it. @param {Drawing} d */
   function framed(d) {
-    const width = d.canvas.width / SCALE + 2 * EDGE, c = T.state.config;
+    const width = d.canvas.width / SCALE + 2 * EDGE;
     const head = [{ text: d.title, font: T.font(1), weight: '650 ', color: '--ink' }, { text: d.note || '', color: '--muted' }].filter((i) => i.text);
     const legend = d.lines.map((l) => ({ text: l.label, more: l.total || '', color: '--soft', paint: stroke(l) }));
-    const foot = [{ text: ['Taillight', ...(c ? [c.name, c.id, T.wall(c.started)] : sides())].filter((t) => t && t !== '–').join(' · '), color: '--muted' }];
+    const foot = [{ text: ['Taillight', ...origin()].filter((t) => t && t !== '–').join(' · '), color: '--muted' }];
     const measure = el('canvas').getContext('2d');
     const rows = (items) => flow(measure, items, width - 2 * EDGE);
     const above = [head, legend].flatMap(rows), below = [...d.keys].flatMap((k) => rows(keyed(k))).concat(rows(foot));
@@ -75,10 +75,11 @@
     return out;
   }
 
-  /** Of a page without a run of its own: what it compares. */
-  function sides() {
-    const { test, runs } = T.state.end.compared;
-    return test ? [test.id] : [runs.a.id && runs.a.id + ' against ' + runs.b.id];
+  /** What the page is of: a run, a test of pairs, or two runs side by side. */
+  function origin() {
+    const { config: c, end } = T.state, runs = end && end.compared && end.compared.runs;
+    if (runs) return [runs.a.id && 'A ' + runs.a.id + ' against B ' + runs.b.id];
+    return c ? [c.name, c.id, T.wall(c.started)] : [];
   }
 
   const MARK = 20, GAP = 18; // pixels of a mark with its room, and between two entries
