@@ -182,6 +182,9 @@ func (m *maker) exchange(sec, ph, step, users int, at time.Duration) {
 	}
 	if sec == m.seconds/3 && at%time.Second == 0 {
 		x.Reused, x.TCP.TotalRetrans, x.Timings.Connect, x.Timings.Blocked = false, 1, 1_021_400*time.Microsecond, 0
+		if m.bare {
+			x.Timings.DNS, x.Timings.SSL = 700*time.Microsecond, 2300*time.Microsecond
+		}
 	}
 	if m.failing && sec > m.seconds/2 && m.r.IntN(9) == 0 {
 		x.Status, x.Error, x.Detail = 503, loadgen.StatusError(503), "503 Service Unavailable, Retry-After 1"
@@ -268,7 +271,9 @@ func (m *maker) spend(sec int, x *loadgen.Exchange) {
 	s.N++
 	s.Lag += x.Lag()
 	s.Timings.Blocked += x.Timings.Blocked
+	s.Timings.DNS += x.Timings.DNS
 	s.Timings.Connect += x.Timings.Connect
+	s.Timings.SSL += x.Timings.SSL
 	s.Timings.Send += x.Timings.Send
 	s.Timings.Wait += x.Timings.Wait
 	s.Timings.Receive += x.Timings.Receive

@@ -79,6 +79,9 @@ func TestSpent(t *testing.T) {
 				}
 			}
 		}
+		if at == 0 || at != len(m.run.Exchanges) {
+			t.Errorf("the columns have %d of %d exchanges", at, len(m.run.Exchanges))
+		}
 	}
 }
 
@@ -216,6 +219,9 @@ func TestLiveWidensOverTime(t *testing.T) {
 		a, b, both := before[2*i], before[2*i+1], after[i]
 		if both.BytesIn != a.BytesIn+b.BytesIn || both.BytesOut != a.BytesOut+b.BytesOut || both.N != a.N+b.N {
 			t.Fatalf("column %g: %+v of %+v and %+v", both.T, both, a, b)
+		}
+		if len(both.Spent) != 8 || len(both.Steps) != 2 {
+			t.Fatalf("column %g: %d parts, %d steps", both.T, len(both.Spent), len(both.Steps))
 		}
 		for k := range both.Spent {
 			if want := (a.Spent[k]*float64(a.N) + b.Spent[k]*float64(b.N)) / float64(both.N); !near(both.Spent[k], want) {

@@ -78,15 +78,18 @@
       x, time: false, log: true, height: 19, range: [Math.min(...values) / 1.3, top], xRange: range, format: T.duration, tick: T.tick,
       xFormat: (v) => T.count(v) + '\u00a0/s', xName: (v) => T.rate(v),
       lines: [
-        { label: name, color: '--ink', data: rows.map((r) => r.q.value || top), shown: rows.map((r) => r.q), format: said, paths: none },
-        { label: 'p50', color: '--c-p50', data: rows.map((r) => r.m.value || top), shown: rows.map((r) => r.m), format: said, paths: none },
-        { label: 'verdict', color: '--muted', data: rows.map(() => null), shown: rows.map((r) => r.t), format: (t) => look(t)[0] + ', ' + (purposes[t.purpose] || t.purpose), paths: none },
+        { label: name, color: '--ink', data: rows.map((r) => r.q.value || top), shown: rows.map((r) => r.q), format: said, raw: figure, paths: none },
+        { label: 'p50', color: '--c-p50', data: rows.map((r) => r.m.value || top), shown: rows.map((r) => r.m), format: said, raw: figure, paths: none },
+        { label: 'verdict', color: '--muted', data: rows.map(() => null), shown: rows.map((r) => r.t), format: (t) => look(t)[0] + ', ' + (purposes[t.purpose] || t.purpose), raw: (t) => look(t)[0], paths: none },
       ],
       paint: (u) => ground(u, c),
       over: (u) => clipped(u, () => { for (const r of rows) mark(u, r, Math.round(u.valToPos(r.t.rate_per_s, 'x', true)), (v) => u.valToPos(v, 'y', true)); named(u, c); }),
       extra: key(c),
     });
   }
+
+  /** The quantile as a number; a time that is never reached has none. */
+  const figure = (q) => (never(q) ? null : q.value);
 
   function said(q) {
     if (never(q)) return 'not answered OK';

@@ -11,9 +11,10 @@
   // letters are as large as those around them: A4 within its margins, whole and half.
   const PAPER = 677, HALF = 322; // px of a plot
   const flat = 0.85; // of its height on a screen
+  const drawn = (cell) => cell.matches('.chart') || cell.querySelector('.chart') !== null; // a live page has places for charts that are not there yet
   window.addEventListener('beforeprint', () => live.forEach((c) => {
     const grid = c.figure.closest('.charts');
-    c.plot.setSize({ width: grid && grid.children.length > 1 ? HALF : PAPER, height: flat * height(c.o) });
+    c.plot.setSize({ width: grid && [...grid.children].filter(drawn).length > 1 ? HALF : PAPER, height: flat * height(c.o) });
   }));
   window.addEventListener('afterprint', () => live.forEach((c) => c.plot.setSize({ width: c.plot.root.parentElement.clientWidth || PAPER, height: height(c.o) })));
 
@@ -127,13 +128,19 @@
         fill: l.fill ? () => T.color(l.fill) : undefined,
         width: l.width || 1.6,
         dash: l.dash,
-        points: l.points ? { show: true, size: 5, fill: () => T.color(l.color) } : { show: () => chart.o.x.length < 3 },
+        points: l.points ? { show: true, size: 5, fill: () => T.color(l.color) } : l.paths ? { show: false } : { show: true, size: 5, fill: () => T.color(l.color), filter: alone },
         paths: l.points ? () => null : l.paths,
         spanGaps: false,
       }))],
       axes: axes(o, time),
       hooks: hooks(chart, time),
     };
+  }
+
+  /** The points of line i that no stroke reaches, for what stands beside them is not known; of a chart of one or two points all. */
+  function alone(u, i) {
+    const v = u.data[i], none = (n) => v[n] === null || v[n] === undefined;
+    return v.map((y, n) => n).filter((n) => !none(n) && (v.length < 3 || none(n - 1) && none(n + 1)));
   }
 
   function linear(u, lo, hi) {
@@ -318,7 +325,11 @@
   function download(o) {
     const quoted = (v) => (/[",\n]/.test(v) || /^[=+@-]/.test(v) ? '"' + (/^[=+@-]/.test(v) ? "'" : '') + v.replace(/"/g, '""') + '"' : v);
     const lines = [[o.xHead || (o.time === false ? 'x' : 'seconds since the start'), ...o.lines.map((l) => l.label)].map(quoted).join(',')];
-    o.x.forEach((x, i) => lines.push([x, ...o.lines.map((l) => { const v = (l.shown || l.data)[i]; return v === null || v === undefined ? '' : v; })].join(',')));
+    const cell = (l, i) => {
+      const shown = (l.shown || l.data)[i], v = l.raw && shown ? l.raw(shown) : shown;
+      return v === null || v === undefined ? '' : typeof v === 'string' ? quoted(v) : v;
+    };
+    o.x.forEach((x, i) => lines.push([x, ...o.lines.map((l) => cell(l, i))].join(',')));
     T.save(new Blob([lines.join('\n') + '\n'], { type: 'text/csv' }), o.title, '.csv');
   }
 
@@ -366,7 +377,7 @@
   /** A table that scrolls sideways when it must. */
   T.wide = (label, table) => el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label }, table);
 
-  /** A part that is folded until somebody opens it, searches or follows a link into it, or prints. The summary says what is inside. */
+  /** A part that is folded until somebody opens it, follows a link into it, finds a word of it with a find-in-page that opens such parts, or prints. The summary says what is inside. */
   T.fold = (summary, ...children) => el('details', { class: 'fold' }, el('summary', null, summary), children);
 
   const MOST = 8; // rows of a table that stands there unfolded

@@ -20,7 +20,7 @@
     spent(section, d);
     steps(section, d);
     section.append(overall(d), parts('phase', d.phases, d), parts('step', d.steps, d));
-    section.append(el('p', { class: 'note' }, 'Response time is last byte received minus the intended start, what a user feels; service time starts when the request was really sent. Both are of answered requests. A mean body is what the answers carried, by answer. ° fewer than ten answers lie beyond this percentile: it may move a lot from run to run.'));
+    section.append(el('p', { class: 'note' }, 'Response time is last byte received minus the intended start, what a user feels; service time starts when the request was really sent. Both are of answered requests. A mean body is the bytes that came, by request that ended. ° fewer than ten answers lie beyond this percentile: it may move a lot from run to run.'));
   };
 
   function lead(d) {
@@ -50,7 +50,7 @@
     const said = el('p', { class: 'cell', 'aria-live': 'off' }, 'Click a cell to open the exchanges behind it, slowest first. With the keyboard: arrows move from cell to cell, Enter opens.');
     const say = (c) => { T.fill(said, c.text); return c.text; };
     const chart = T.chart(section, {
-      title: 'Response time over time', id: 'heat', note: 'log axis, ' + T.columnWidth() + ', every answer', label: 'Heat map of response time over time, with percentiles. ' + lead(T.state.end.document),
+      title: 'Response time over time', id: 'heat', note: 'log axis, ' + T.pointWidth() + ', every answer', label: 'Heat map of response time over time, with percentiles. ' + lead(T.state.end.document),
       x: T.times(), log: true, range, height: 20, format: T.duration, tick: T.tick,
       lines: [
         { label: 'p50', color: '--c-p50', data: q(0), width: 1.8, total: T.duration(r.p50) },
@@ -296,7 +296,7 @@
     if (!list.length) return el('div');
     const head = what === 'phase' ? 'Phase' : 'Step';
     return T.rows('Response time per ' + what, T.plural(list.length, what), list.length, T.table([head + ', response', 'OK', 'Failed', 'Rate', 'Mean body', ...heads], list.map((p) => {
-      const s = summary(p.latency.response, what, p.name, 'response'), body = s.n ? p.counts.bytes_in / s.n : undefined;
+      const s = summary(p.latency.response, what, p.name, 'response'), ended = p.counts.completed + p.counts.failed, body = ended ? p.counts.bytes_in / ended : undefined;
       return {
         cells: [p.name, T.count(p.counts.completed), T.bad(p.counts.failed), T.rate(p.rate_per_s), body === undefined ? '–' : T.bytes(Math.round(body)), ...figures(s)],
         keys: [p.name, p.counts.completed, p.counts.failed, p.rate_per_s, body, ...raw(s)] };

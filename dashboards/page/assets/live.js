@@ -102,9 +102,9 @@
   function progress(section) {
     const word = el('p', { class: 'word mark on' }), title = el('h1'), when = el('p', { class: 'when' }), trouble = el('p', { class: 'warning', hidden: true });
     const strip = el('div', { class: 'strip', role: 'progressbar', 'aria-label': 'Progress of the plan', 'aria-valuemin': '0', 'aria-valuemax': '100' });
-    const row = el('dl', { class: 'figures-row' }), note = el('p', { class: 'note' }), rules = el('div', { class: 'thresholds', hidden: true });
+    const row = el('dl', { class: 'figures-row' }), note = el('p', { class: 'note' }), rules = standing();
     const base = document.documentElement.dataset.control, bar = base ? controls(base) : null;
-    section.append(el('div', { class: 'hero' }, word, title, strip, when, trouble), bar ? bar.element : '', row, note, rules, T.empty('The verdict, and what the rules found, stand here when the run has ended. Charts and tables below fill meanwhile.'));
+    section.append(el('div', { class: 'hero' }, word, title, strip, when, trouble), bar ? bar.element : '', row, note, rules.element, T.empty('The verdict, and what the rules found, stand here when the run has ended. Charts and tables below fill meanwhile.'));
     return () => {
       const [state, line] = headline();
       word.textContent = state;
@@ -118,21 +118,34 @@
       row.hidden = note.hidden = !list.length;
       T.fill(row, list.map(([v, what, more]) => el('div', null, el('dt', null, what), el('dd', null, v), more && el('dd', { class: 'more' }, more))));
       if (list.length) note.textContent = 'Large figures are of the last ' + (newest().d > 1.5 ? T.duration(newest().d) : 'second') + ', n = ' + T.count(newest().n) + ' answers. Until the end all of them are provisional.';
-      standing(rules);
+      rules.update();
       if (bar) bar.update();
       document.title = (c && planned() ? Math.floor(100 * share()) + ' % · ' + c.name : 'Waiting') + ' · Taillight';
     };
   }
 
-  /** The thresholds as they stand, drawn anew when they were told of anew. */
-  function standing(box) {
-    const now = T.state.standing;
-    box.hidden = !now;
-    if (!now || box.dataset.told === String(now.t)) return;
-    box.dataset.told = String(now.t);
-    const broken = now.list.filter((t) => !t.ok && !t.no_data).length;
-    T.fill(box, el('h2', null, 'Thresholds'), T.thresholdTable(now.list, ['holds', 'does not hold', 'no data yet']),
-      el('p', { class: 'note' }, (broken ? T.count(broken) + ' of ' + T.plural(now.list.length, 'threshold') + (broken === 1 ? ' does' : ' do') + ' not hold' : 'All that has data holds') + ' at ' + T.offset(Math.round(now.t)) + '. Requests still under way are not judged yet; what counts is how they stand at the end.' + (now.cut ? ' ' + T.plural(now.cut, 'more threshold') + ' of the plan are judged at the end.' : '')));
+  /** The thresholds as they stand. What scrolls stays the same element, so that it keeps the focus and how far it was scrolled. */
+  function standing() {
+    const table = T.wide('Thresholds', el('table')), note = el('p', { class: 'note' });
+    const element = el('div', { class: 'thresholds', hidden: true }, el('h2', null, 'Thresholds'), table, note);
+    let told = null;
+    return {
+      element,
+      update() {
+        const now = T.state.standing;
+        element.hidden = !now;
+        if (!now || told === now.t) return;
+        told = now.t;
+        T.fill(table, T.thresholdTable(now.list, ['holds', 'does not hold', 'no data yet']));
+        note.textContent = howMany(now.list) + ' at ' + T.offset(Math.round(now.t)) + '. Requests still under way are not judged yet; what counts is how they stand at the end.' + (now.cut ? ' ' + T.plural(now.cut, 'more threshold') + ' of the plan are judged at the end.' : '');
+      },
+    };
+  }
+
+  function howMany(list) {
+    if (list.every((t) => t.no_data)) return 'None has data yet';
+    const broken = list.filter((t) => !t.ok && !t.no_data).length;
+    return broken ? T.count(broken) + ' of ' + T.plural(list.length, 'threshold') + (broken === 1 ? ' does' : ' do') + ' not hold' : 'All that has data holds';
   }
 
   /** Where the result of a run stands that nobody follows any more. */
@@ -280,7 +293,7 @@
     const q = (i) => T.column((s) => (s.response ? s.response[i] : null));
     const line = (label, i, hidden) => ({ label, color: '--c-' + label, data: q(i), width: 1.8, hidden, total: T.duration(so[i]) });
     return {
-      title: 'Response time over time', note: 'log axis, ' + T.columnWidth() + ', every answer; the legend is of all so far', label: 'Heat map of response time over time, with percentiles. ' + said,
+      title: 'Response time over time', note: 'log axis, ' + T.pointWidth() + ', every answer; the legend is of all so far', label: 'Heat map of response time over time, with percentiles. ' + said,
       x: T.times(), log: true, range: [edge(lo) / 1.06, edge(hi) * 1.06], height: 18, format: T.duration, tick: T.tick,
       lines: [line('p50', 0), line('p95', 1, true), line('p99', 2), line('max', 3, true)],
       paint: (u) => T.heatCells(u, edge, most),

@@ -43,9 +43,15 @@
 
   function width() {
     const w = T.state.config.width;
-    return w > 1 ? 'means of ' + w + ' s' : 'each second';
+    return w > 1 ? 'means of ' + w + '\u00a0s' : 'each second';
   }
   T.columnWidth = width;
+
+  /** The same of what is no mean: percentiles and counts of all answers in a column. */
+  T.pointWidth = function () {
+    const w = T.state.config.width;
+    return w > 1 ? 'each point over ' + w + '\u00a0s' : 'each second';
+  };
 
   function lead(t) {
     const parts = [T.count(t.planned) + ' requests fell due', T.count(t.sent) + ' were sent (' + T.percent(t.planned ? t.sent / t.planned : 0) + ')', T.count(t.completed) + ' answered as expected'];

@@ -51,7 +51,7 @@
     const steps = new Set(T.state.config.steps.map((s) => s.name)).size;
     const some = steps > drawn.length ? ', ' + drawn.length + ' of ' + steps + ' steps' + (T.state.end ? ': those that took most time' : '') : '';
     return {
-      title: which + ' of each step, over time', id: 'steps', note: 'response time, log axis, ' + T.columnWidth() + some, label: which + ' of the response time of each step over time',
+      title: which + ' of each step, over time', id: 'steps', note: 'response time, log axis, ' + T.pointWidth() + some, label: which + ' of the response time of each step over time',
       x: T.times(), log: true, range: [Math.min(...all) / 1.2, Math.max(...all) * 1.2], height: 14, format: T.duration, tick: T.tick,
       lines: drawn.map((label, i) => ({ label, color: '--c-e' + colours[i], data: data[i], width: 1.8, total: whole(label) > 0 ? T.duration(whole(label)) : '' })),
     };
@@ -104,7 +104,7 @@
       title: 'Response time against throughput', id: 'throughput', note: 'a point is ' + wide() + ', n = ' + T.count(list.length) + ', log axis',
       label: 'Response time against answers per second, ' + said + ', a point for each of ' + list.length + ' columns of time', x, time: false, log: true, height: 13, format: T.duration, tick: T.tick,
       range: [Math.min(...all) / 1.2, Math.max(...all) * 1.25], xRange: [Math.max(0, x[0] - 0.04 * span), x[x.length - 1] + 0.04 * span],
-      xFormat: (v) => Number(v.toPrecision(3)) + '\u00a0/s', xName: (v) => T.rate(v) + ' at ' + T.list(when.get(v).slice(0, 3)), xHead: 'answers per second',
+      xFormat: (v) => (Number.isInteger(v) ? T.count(v) : Number(v.toPrecision(4))) + '\u00a0/s', xName: (v) => T.rate(v) + ' at ' + T.list(when.get(v).slice(0, 3)), xHead: 'answers per second',
       lines: [point('p99', 2), point('p95', 1, true), point('p50', 0)],
     };
   };

@@ -56,10 +56,10 @@
 
   /** A drawing with what tells of it. @param {Drawing} d */
   function framed(d) {
-    const width = d.canvas.width / SCALE + 2 * EDGE, c = T.state.config;
+    const width = d.canvas.width / SCALE + 2 * EDGE;
     const head = [{ text: d.title, font: T.font(1), weight: '650 ', color: '--ink' }, { text: d.note || '', color: '--muted' }].filter((i) => i.text);
     const legend = d.lines.map((l) => ({ text: l.label, more: l.total || '', color: '--soft', paint: stroke(l) }));
-    const foot = [{ text: ['Taillight', c && c.name, c && c.id, c && T.wall(c.started)].filter((t) => t && t !== '–').join(' · '), color: '--muted' }];
+    const foot = [{ text: ['Taillight', ...origin()].filter((t) => t && t !== '–').join(' · '), color: '--muted' }];
     const measure = el('canvas').getContext('2d');
     const rows = (items) => flow(measure, items, width - 2 * EDGE);
     const above = [head, legend].flatMap(rows), below = [...d.keys].flatMap((k) => rows(keyed(k))).concat(rows(foot));
@@ -73,6 +73,13 @@
     ctx.drawImage(d.canvas, EDGE, top, d.canvas.width / SCALE, d.canvas.height / SCALE);
     write(ctx, below, top + d.canvas.height / SCALE + 6);
     return out;
+  }
+
+  /** What the page is of: a run, a test of pairs, or two runs side by side. */
+  function origin() {
+    const { config: c, end } = T.state, runs = end && end.compared && end.compared.runs;
+    if (runs) return [runs.a.id && 'A ' + runs.a.id + ' against B ' + runs.b.id];
+    return c ? [c.name, c.id, T.wall(c.started)] : [];
   }
 
   const MARK = 20, GAP = 18; // pixels of a mark with its room, and between two entries

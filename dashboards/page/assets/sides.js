@@ -59,7 +59,7 @@
       x: list.map((s) => 100 * s.share), time: false, height: 15, range: [least - room, most + room], xRange: [5, 95], format: signed, tick: signed,
       xTicks: (u) => list.filter((s, i) => u.width > 480 || i % 2 === 0).map((s) => 100 * s.share), xFormat: (v) => v + '\u00a0%', xName: (v) => 'p' + v,
       lines: [
-        { label: 'B − A', color: '--accent', data: list.map((s) => s.shift), shown: list, format: (s) => signed(s.shift) + (s.interval ? ' (' + signed(s.interval.lo) + ' to ' + signed(s.interval.hi) + ')' : ' (too short a run for an interval)') },
+        { label: 'B − A', color: '--accent', data: list.map((s) => s.shift), shown: list, format: (s) => signed(s.shift) + (s.interval ? ' (' + signed(s.interval.lo) + ' to ' + signed(s.interval.hi) + ')' : ' (too short a run for an interval)'), raw: (s) => s.shift },
         { label: 'A', color: '--c-sent', data: list.map(() => null), shown: list.map((s) => s.a), format: T.duration },
         { label: 'B', color: '--c-flight', data: list.map(() => null), shown: list.map((s) => s.b), format: T.duration },
       ],

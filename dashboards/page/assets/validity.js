@@ -24,10 +24,13 @@
     return 'How it was measured: generator ' + T.cores(d.totals.generator_cpu) + ', target ' + (cpu ? T.cores(cpu.mean) : 'unknown') + '; telemetry ' + tier + ', ' + (tiers[tier] || tiers.T0) + ', coverage ' + T.percent(d.signals.coverage);
   }
 
+  /** Why spans were lost. Others are not kept by design: of traces that are not the run's, or that nobody chose. */
+  const losses = ['over_budget', 'unwritten', 'late'];
+
   /** Whether the telemetry needs something done, or lost something. */
   function wanting(s) {
     const cap = s.capabilities || {}, some = (by) => Object.values(by || {}).some((n) => n > 0);
-    return !cap.spans && !cap.profiles || some(s.exporter) || some(s.refused) || some(s.spans.dropped);
+    return !cap.spans && !cap.profiles || some(s.exporter) || some(s.refused) || losses.some((why) => (s.spans.dropped || {})[why] > 0);
   }
 
   function lead(list, late) {

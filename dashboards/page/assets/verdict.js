@@ -77,20 +77,20 @@
       box.append(T.empty('The plan sets no thresholds, so nothing but validity could fail this run.', el('p', null, 'Add lines such as ', el('code', null, 'p99 < 25ms'), ' under ', el('code', null, 'thresholds:'), ' in the plan.')));
       return box;
     }
-    box.append(T.thresholdTable(list, ['held', 'broken', 'no data'], endedBy(d)));
+    box.append(T.wide('Thresholds', T.thresholdTable(list, ['held', 'broken', 'no data'], endedBy(d))));
     box.append(el('p', { class: 'note' }, 'Latency is judged on planned requests: one that failed, was never sent or was cut off counts as slower than the limit.'));
     return box;
   }
 
   /** The thresholds with what was observed of each; words are for one that holds, one that does not, and one without data; while the run goes on there is no ender yet. */
-  T.thresholdTable = (list, words, ender) => T.wide('Thresholds', T.table(['Threshold', 'Held', 'Observed', 'Not within', 'n planned', 'Where'], list.map((t) => [
+  T.thresholdTable = (list, words, ender) => T.table(['Threshold', 'Held', 'Observed', 'Not within', 'n planned', 'Where'], list.map((t) => [
     el('code', null, t.text),
     el('span', { class: 'mark ' + (t.ok ? 'yes' : t.no_data && ender === undefined ? 'off' : 'no') }, t.ok ? words[0] : t.no_data ? words[2] : words[1]),
     t.no_data ? '–' : observed(t, t.observed),
     t.no_data ? '–' : /^p\d|max|mean/.test(t.metric) && t.share !== undefined ? T.percent(t.share) : t.metric.startsWith('p') && t.n ? T.percent(0) : '–',
     T.count(t.n),
     where(t, t === ender),
-  ]), { numbers: 2, words: 5 }));
+  ]), { numbers: 2, words: 5 });
 
   /** The rule that ended the run: of the abort rules that do not hold, the first to break. */
   function endedBy(d) {

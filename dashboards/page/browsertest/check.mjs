@@ -461,6 +461,19 @@ async function fileOf(page, chart) {
   return { head, rows: rows.map((l) => l.split(',').map((v) => (v === '' ? null : Number(v)))) };
 }
 
+/** The files of all charts have figures and words alone. They are read as they are handed over: a browser does not save so many at once. */
+async function exportable(page) {
+  const files = await page.evaluate(async () => {
+    const T = window.Taillight, { save } = T, blobs = [];
+    T.save = (blob, title) => { blobs.push([title, blob]); };
+    document.querySelectorAll('figure.chart .csv').forEach((b) => b.click());
+    T.save = save;
+    return Promise.all(blobs.map(async ([title, blob]) => [title, await blob.text()]));
+  });
+  for (const [title, text] of files) assert.doesNotMatch(text, /\[object|undefined|NaN/, title);
+  return files.length;
+}
+
 const close = (a, b, what) => assert.ok(Math.abs(a - b) <= 0.002 * Math.abs(b) + 1e-9, `${what}: ${a}, not ${b}`);
 
 /** Charts of bytes, of where the time went and of each step say what the seconds hold; what cannot be drawn says why. */
@@ -514,9 +527,11 @@ async function throughput(page, seconds, d) {
   return 'throughput';
 }
 
-/** Every chart can be had as a picture: twice the size of its plot, on the ground of the theme, with letters above and below. */
+/** Every chart can be had as a file of its figures, and as a picture: twice the size of its plot, on the ground of the theme, with letters above and below. */
 async function pictured(page) {
-  const charts = page.locator('figure.chart'), all = await charts.count(), graphs = await page.locator('.flame').count();
+  const charts = page.locator('figure.chart'), all = await charts.count();
+  assert.equal(await exportable(page), all, 'a chart without a file of its figures');
+  const graphs = await page.locator('.flame').count();
   assert.equal(await charts.locator('.downloads .csv + .png').count(), all, 'a chart without a picture beside its figures');
   assert.equal(await page.locator('.pick .png').count(), graphs, 'a flame graph without a picture');
   const wanted = [...(all ? [0, all - 1] : []).map((n) => [charts.nth(n), charts.nth(n).locator('.png')]), ...(graphs ? [[page.locator('.flame').first(), page.locator('.pick .png').first()]] : [])];

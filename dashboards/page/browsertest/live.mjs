@@ -95,7 +95,7 @@ async function middle(page) {
   assert.ok(await page.locator('#load canvas').count() >= 2, 'charts of the load');
   for (const chart of ['#bytes', '#spent']) assert.equal(await page.locator(`${chart} canvas`).count(), 1, `no chart ${chart}`);
   const { n, note } = await page.evaluate(() => ({ n: window.Taillight.state.seconds.reduce((sum, s) => sum + (s.spent ? s.n : 0), 0), note: document.querySelector('#spent figcaption').innerText }));
-  assert.ok(note.endsWith(`n = ${n}`), `${note}, and ${n} answers came`);
+  assert.ok(note.endsWith(`n = ${n.toLocaleString('en-US')}`), `${note}, and ${n} answers came`);
   const heat = page.locator('#latency canvas').first();
   assert.ok(await heat.evaluate((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v !== 0)), 'the heat map is empty');
   for (const id of ['slow', 'exchanges', 'cpu', 'target', 'rules', 'files']) assert.match(await page.locator(`#${id} .empty`).innerText(), /when|written/, `section ${id} does not say why it is empty`);
@@ -108,6 +108,10 @@ async function middle(page) {
   assert.equal(rows.length, list.length, 'a row for each threshold');
   list.forEach((h, i) => assert.match(rows[i], h.ok ? /\bholds\b/ : h.no_data ? /no data yet/ : /does not hold/, h.text));
   assert.ok(list.some((h) => !h.no_data && h.n > 0), 'no threshold has a value');
+  const scrolls = page.locator('#verdict .thresholds .scroll');
+  await scrolls.focus();
+  await page.waitForFunction((then) => window.Taillight.state.standing.t > then + 1.5, t, { timeout: patience }); // drawn once more at least
+  assert.ok(await scrolls.evaluate((e) => e === document.activeElement), 'the thresholds lose the focus when they are told of anew');
 }
 
 /** The report in place of what was there, and every second of the load in it once, as it was told. */

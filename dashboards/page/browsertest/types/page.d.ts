@@ -80,6 +80,7 @@ interface End {
 interface Line {
   label: string; color: string; data: (number | null)[]; dash?: number[]; width?: number; fill?: string; hidden?: boolean; paths?: Function;
   points?: boolean; shown?: any[]; format?: (v: any) => string; total?: string;
+  raw?: (v: any) => number | string | null; // what a file has of a shown value that is not a number
 }
 
 interface ChartOptions {
@@ -201,6 +202,7 @@ interface Taillight extends Basics {
   thin(n: number, q: number): boolean;
   bad(n: number): Child;
   columnWidth(): string;
+  pointWidth(): string;
   timings: string[];
   partsOf(x: Exchange): Shares;
   exchangesIn(cell: Cell): Exchange[];
