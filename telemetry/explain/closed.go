@@ -43,7 +43,7 @@ func cappedByUsers(f *facts) ([]signal.Finding, string) {
 		return nil, fmt.Sprintf("the think time in phase %s could not be measured", name)
 	}
 	ran := f.result.Phases[phase]
-	length, cycle := (ran.End - ran.Start).Seconds(), solo.mean+think.mean
+	length, cycle, lag := (ran.End - ran.Start).Seconds(), solo.mean+think.mean, f.meanLag(phase)
 	bound := users / cycle
 	switch {
 	case length < fewestCycles*cycle:
@@ -51,7 +51,7 @@ func cappedByUsers(f *facts) ([]signal.Finding, string) {
 			name, seconds(length), seconds(cycle), fewestCycles)
 	// What the generator takes to go on is in every turn, too, and no limit of
 	// the target's.
-	case rate < nearBound*users/(cycle+f.meanLag(phase)):
+	case rate < nearBound*users/(cycle+lag):
 		why := fmt.Sprintf("in phase %s %s came where %s users with a think time of %s and a solo service time of %s would allow %s: users and think time were not the limit",
 			name, perSecond(rate), digits(users, 6), seconds(think.mean), seconds(solo.mean), perSecond(bound))
 		if slices.ContainsFunc(graded(f.Validity, loadgen.Invalid), func(v loadgen.Validity) bool { return v.Phase == name }) {
@@ -59,7 +59,11 @@ func cappedByUsers(f *facts) ([]signal.Finding, string) {
 		}
 		return nil, why
 	}
-	return []signal.Finding{f.capped(name, users, rate, bound, solo, think)}, ""
+	found := f.capped(name, users, rate, bound, solo, think)
+	if lag > cycle/100 {
+		found.Evidence = append(found.Evidence, number("lag of the generator, in each turn", lag, "s"))
+	}
+	return []signal.Finding{found}, ""
 }
 
 // closedRate returns the answers per second of a phase of users, or why they
