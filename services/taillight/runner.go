@@ -120,6 +120,7 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 		r.turns.wait(time.Now())
 		return nil, &busyError{done: r.turns.comparing}
 	}
+	r.turns.taken()
 	if r.ends || r.ctx.Err() != nil {
 		return nil, errors.New("serve is about to end")
 	}
@@ -127,7 +128,6 @@ func (r *runner) begin(cfg bench.Config) (*job, error) {
 		_ = dir.Close() // only looked for
 		return nil, takenError(cfg.ID)
 	}
-	r.turns.taken()
 	j := newJob(cfg.ID, r.room)
 	j.plan = cfg.Plan
 	ctx, cancel := context.WithCancel(r.ctx)
